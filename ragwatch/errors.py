@@ -1,0 +1,109 @@
+"""Errors as types: facts, the next step, and the exit code that a command ends with.
+
+Every error that a user can meet derives from `RagwatchError`. Adapters translate their client library's
+errors at their edge, by type or status code, never by searching a message's text.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; they are an interface and do not change meaning."""
+
+    DONE = 0
+    FINDINGS = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    PENDING = 4
+    REFUSED = 5
+    NOT_FOUND = 10
+    LEASE_HELD = 11
+    UNREACHABLE = 12
+    INTERRUPTED = 130
+
+
+class RagwatchError(Exception):
+    """Base of all expected failures.
+
+    `fact` says what is wrong, naming the file, line or key and the value; `hint` says what to do next.
+    Neither may contain a secret.
+    """
+
+    exit_code: ExitCode = ExitCode.INCOMPLETE
+
+    def __init__(self, fact: str, *, hint: str = "") -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.hint = hint
+
+
+class ConfigError(RagwatchError):
+    """A value in the configuration, the environment or the command line breaks a rule."""
+
+    exit_code = ExitCode.USAGE
+
+
+class MissingExtraError(ConfigError):
+    """The configuration asks for something that an optional dependency provides."""
+
+
+class NotFoundError(RagwatchError):
+    """A collection, plan, run or file that was named does not exist."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class UnreachableError(RagwatchError):
+    """A server, an endpoint or a database did not answer, refused the credentials, or kept failing."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class LeaseHeldError(RagwatchError):
+    """Another process is applying changes to the same collection."""
+
+    exit_code = ExitCode.LEASE_HELD
+
+
+class LeaseLostError(RagwatchError):
+    """Our lease expired and was taken over while we were working; nothing more may be written."""
+
+    exit_code = ExitCode.LEASE_HELD
+
+
+class RefusedError(RagwatchError):
+    """A plan was refused: a guard fired, a precondition no longer holds, or encoders would be mixed."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class SourceError(RagwatchError):
+    """A whole source cannot be listed (as opposed to one document that cannot be read)."""
+
+
+class DocumentUnreadableError(RagwatchError):
+    """One document cannot be turned into text. A finding, never a deletion."""
+
+
+class EncoderInputError(RagwatchError):
+    """The encoder refuses, or produces no usable vector for, one of the texts in the batch it was given."""
+
+
+class EncoderError(RagwatchError):
+    """The encoder cannot be loaded or does not do what the configuration says (dimension, digest)."""
+
+    exit_code = ExitCode.USAGE
+
+
+class StoreError(RagwatchError):
+    """The vector store refused an operation or holds something that ragwatch cannot work with."""
+
+
+class StoreBusyError(StoreError):
+    """The embedded store is open in another process."""
+
+    exit_code = ExitCode.LEASE_HELD
+
+
+class StateError(RagwatchError):
+    """The state database is damaged, read-only, full, or of an unknown schema version."""

@@ -1,0 +1,1 @@
+"""Finding kinds, severities and status. Pure."""

@@ -1,0 +1,109 @@
+"""The configuration that shapes an index, and the manifest an index carries about itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ragwatch.corpus.identity import Json, digest_json
+
+SCHEMA_VERSION = 1
+"""Version of ragwatch's own payload fields. A collection of a newer version is refused, never guessed at."""
+
+LABEL_HEX = 16
+"""Hex digits of a fingerprint that are kept as its label in payloads and on screens."""
+
+
+class Layout(StrEnum):
+    """Whose payload shape the points have, so that existing readers keep working."""
+
+    PLAIN = "plain"
+    LANGCHAIN = "langchain"
+    HAYSTACK = "haystack"
+
+
+class Distance(StrEnum):
+    """Qdrant's distance functions."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    EUCLID = "euclid"
+    MANHATTAN = "manhattan"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderIdentity:
+    """Which encoder: every setting that shapes its vectors, and what is only recorded beside them.
+
+    `shape` decides the fingerprint (weights digest or served model name, pooling, normalisation, prompts,
+    maximum length, output dimension, precision, backend). `recorded` (library versions) does not.
+    """
+
+    shape: Mapping[str, Json]
+    recorded: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        return digest_json(dict(self.shape))[:LABEL_HEX]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """Everything besides the corpus that decides what the index holds."""
+
+    encoder: str
+    chunker: str
+    dimension: int
+    distance: Distance
+    layout: Layout = Layout.PLAIN
+    vector_name: str = ""
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all fields: two indexes with equal fingerprints and equal corpora are equal."""
+        return digest_json(
+            {
+                "encoder": self.encoder,
+                "chunker": self.chunker,
+                "dimension": self.dimension,
+                "distance": str(self.distance),
+                "layout": str(self.layout),
+                "vector_name": self.vector_name,
+                "schema": self.schema,
+            }
+        )[:LABEL_HEX]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a collection says about itself; kept in the collection, so it outlives our state database."""
+
+    encoder: str
+    chunker: str
+    layout: Layout
+    schema: int
+    encoder_shape: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "encoder": self.encoder,
+            "chunker": self.chunker,
+            "layout": str(self.layout),
+            "schema": self.schema,
+            "encoder_shape": dict(self.encoder_shape),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> "Manifest":
+        """Read a manifest. Raises `ValueError` or `KeyError` where it is not one."""
+        shape = value.get("encoder_shape")
+        schema = value["schema"]
+        if not isinstance(schema, int):
+            raise ValueError(f"manifest schema is {schema!r}, not a number")
+        return cls(
+            encoder=str(value["encoder"]),
+            chunker=str(value["chunker"]),
+            layout=Layout(str(value["layout"])),
+            schema=schema,
+            encoder_shape=shape if isinstance(shape, dict) else {},
+        )

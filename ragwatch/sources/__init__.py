@@ -1,0 +1,1 @@
+"""Adapters that read documents: files, SQL, JSONL and Parquet."""

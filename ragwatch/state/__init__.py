@@ -1,0 +1,1 @@
+"""History and caches in SQL. Rows never leave this package."""

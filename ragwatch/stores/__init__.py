@@ -1,0 +1,1 @@
+"""Adapters of vector stores behind the one small port."""
