@@ -8,19 +8,14 @@ are synchronous and used from one thread at a time. Adapters translate their cli
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json
+from ragwatch.index.points import Key as Key
+from ragwatch.index.points import StoredPoint as StoredPoint
+from ragwatch.index.points import Vectors as Vectors
 from ragwatch.index.spec import Distance, EncoderIdentity, Manifest
-
-Vectors = NDArray[np.float32]
-"""Shape (n, dimension) for a batch, (dimension,) for one vector."""
-
 
 # --- sources -------------------------------------------------------------------------------------------------
 
@@ -119,30 +114,12 @@ class Encoder(Protocol):
 # --- stores --------------------------------------------------------------------------------------------------
 
 
-class Key(StrEnum):
-    """The payload keys that ragwatch filters on; `Store.create` indexes each as a keyword first."""
-
-    DOCUMENT = "_ragwatch.doc"
-    REVISION = "_ragwatch.rev"
-    DIGEST = "_ragwatch.digest"
-    ENCODER = "_ragwatch.encoder"
-
-
 @dataclass(frozen=True, slots=True)
 class Where:
     """Points whose `key` equals any of `values`; with no values: points that have no such key."""
 
     key: Key
     values: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredPoint:
-    """A point with its payload and, where asked for, its vector (float32, shape (dimension,))."""
-
-    id: str
-    payload: Mapping[str, Json]
-    vector: Vectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +146,8 @@ class CollectionInfo:
 class Store(Protocol):
     """One collection (by name or alias) of one vector store.
 
-    Every write returns only when it is durable and visible to reads. Ids are UUID strings or unsigned integers in decimal.
+    Every write returns only when it is durable and visible to reads. Ids are UUID strings, or unsigned integers
+    in decimal.
     Raises `UnreachableError` when the server cannot be reached or refuses the credentials, `StoreBusyError`
     when the embedded store is open elsewhere, `StoreError` otherwise; `NotFoundError` where the collection does
     not exist (except `describe`).

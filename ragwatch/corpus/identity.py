@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TypeAlias
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 POINT_NAMESPACE = uuid.UUID("4be0643f-1d98-573b-97cd-ca98a65347dd")
 """Namespace of all point ids (RFC 9562 section 5.5, UUID version 5). Changing it re-creates every index."""
