@@ -6,7 +6,7 @@ are synchronous and used from one thread at a time. Adapters translate their cli
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -15,6 +15,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.index.points import Key as Key
 from ragwatch.index.points import StoredPoint as StoredPoint
 from ragwatch.index.points import Vectors as Vectors
+from ragwatch.index.spec import CollectionInfo as CollectionInfo
 from ragwatch.index.spec import Distance, EncoderIdentity, Manifest
 
 # --- sources -------------------------------------------------------------------------------------------------
@@ -129,18 +130,6 @@ class Hit:
     id: str
     score: float
     payload: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """What a collection is. `name` is the real collection behind an alias."""
-
-    name: str
-    dimension: int
-    distance: Distance
-    points: int
-    manifest: Manifest | None
-    indexed_keys: frozenset[str] = field(default_factory=frozenset)
 
 
 class Store(Protocol):

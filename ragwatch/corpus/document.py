@@ -75,6 +75,11 @@ class Chunker(Protocol):
         """Digest of everything that decides the cuts: the algorithm's version and its settings."""
         ...
 
+    @property
+    def max_tokens(self) -> int:
+        """No chunk is longer than this many tokens; 0 where the chunker promises no such thing."""
+        ...
+
     def split(self, document: Document, count_tokens: TokenCounter) -> list[Chunk]:
         """Return the chunks in reading order."""
         ...

@@ -107,3 +107,15 @@ class Manifest:
             schema=schema,
             encoder_shape=shape if isinstance(shape, dict) else {},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection is. `name` is the real collection behind an alias."""
+
+    name: str
+    dimension: int
+    distance: Distance
+    points: int
+    manifest: Manifest | None
+    indexed_keys: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,55 @@
+"""Findings about a collection as a whole: is it there, and was it made by this configuration?"""
+
+from ragwatch.health.findings import Finding, Kind
+from ragwatch.index.points import Key
+from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec
+
+REINDEX = "ragwatch reindex"
+OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
+
+
+def conflicts(info: CollectionInfo | None, spec: IndexSpec) -> list[tuple[Kind, str]]:
+    """Say why `spec` must not be written into this collection: [] where it may."""
+    if info is None:
+        return []
+    found = []
+    manifest = info.manifest
+    if info.dimension != spec.dimension:
+        fact = f"its vectors have {info.dimension} dimensions, the configured encoder makes {spec.dimension}"
+        found.append((Kind.ENCODER_MISMATCH, fact))
+    if manifest is not None and manifest.encoder != spec.encoder:
+        fact = f"it was made by encoder {manifest.encoder}, the configured one is {spec.encoder}"
+        found.append((Kind.ENCODER_MISMATCH, fact))
+    if info.distance != spec.distance:
+        fact = f"it measures {info.distance} distance, the configuration says {spec.distance}"
+        found.append((Kind.LAYOUT_MISMATCH, fact))
+    if manifest is not None and manifest.layout != spec.layout:
+        fact = f"its payload layout is {manifest.layout}, the configuration says {spec.layout}"
+        found.append((Kind.LAYOUT_MISMATCH, fact))
+    if manifest is not None and manifest.schema > SCHEMA_VERSION:
+        fact = f"its schema version is {manifest.schema}, this ragwatch knows {SCHEMA_VERSION}: upgrade ragwatch"
+        found.append((Kind.LAYOUT_MISMATCH, fact))
+    return found
+
+
+def collection_findings(collection: str, info: CollectionInfo | None, spec: IndexSpec) -> list[Finding]:
+    """Return the findings that the collection's description alone shows."""
+    if info is None:
+        return [Finding(Kind.COLLECTION_MISSING, collection, "the collection does not exist", REINDEX)]
+    clashes = conflicts(info, spec)
+    found = []
+    for kind in (Kind.ENCODER_MISMATCH, Kind.LAYOUT_MISMATCH):
+        facts = [fact for clash, fact in clashes if clash is kind]
+        if facts:
+            found.append(Finding(kind, collection, "; ".join(facts), OTHER_COLLECTION))
+    if info.manifest is None and info.points:
+        reason = "the collection carries no manifest of ragwatch's"
+        found.append(Finding(Kind.MANIFEST_MISSING, collection, reason, REINDEX))
+    if info.manifest is not None and info.manifest.chunker != spec.chunker:
+        reason = f"cut by chunker {info.manifest.chunker}, the configured one is {spec.chunker}"
+        found.append(Finding(Kind.CHUNKER_MISMATCH, collection, reason, REINDEX))
+    absent = sorted(set(Key) - info.indexed_keys)
+    if absent:
+        reason = f"no payload index on {', '.join(absent)}: filters are slow and counts impossible"
+        found.append(Finding(Kind.PAYLOAD_INDEX_MISSING, collection, reason, REINDEX))
+    return found

@@ -1,0 +1,104 @@
+"""From a document's diff to its findings: one per kind, each with the numbers that show it."""
+
+from ragwatch.health.findings import Finding, Kind
+from ragwatch.index.diff import DocumentDiff, Fault
+
+REINDEX = "ragwatch reindex"
+
+FAULT_KIND = {
+    Fault.ENCODER: Kind.ENCODER_MISMATCH,
+    Fault.DEGENERATE: Kind.DEGENERATE,
+    Fault.VECTOR: Kind.VECTOR_MISMATCH,
+}
+
+
+def remedy_for(document_id: str) -> str:
+    """Return the command that repairs one document."""
+    quoted = (
+        document_id
+        if document_id.replace("/", "").replace(".", "").replace("-", "").replace("_", "").isalnum()
+        else f"'{document_id}'"
+    )
+    return f"{REINDEX} --doc {quoted}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _content_kind(diff: DocumentDiff, absent: int, overwritten: int, old: int) -> Kind | None:
+    """Decide what the missing, overwritten and leftover points of one document mean together."""
+    if diff.desired is None:
+        return Kind.TOMBSTONE
+    if not diff.observed and not overwritten:
+        return Kind.MISSING if absent else None
+    if overwritten or (absent and old):
+        return Kind.STALE
+    if old:
+        return Kind.TOMBSTONE
+    if absent:
+        return Kind.PARTIAL if diff.desired.revision in diff.revisions else Kind.STALE
+    return None
+
+
+def _content_reason(kind: Kind, diff: DocumentDiff, absent: int, overwritten: int, old: int) -> str:
+    total = len(diff.desired.chunks) if diff.desired else 0
+    if kind is Kind.TOMBSTONE and diff.desired is None:
+        return f"the document is gone from the source, {_plural(diff.observed, 'chunk')} still served"
+    if kind is Kind.TOMBSTONE:
+        return f"{_plural(old, 'chunk')} still served of text that left the document"
+    if kind is Kind.MISSING:
+        return f"none of its {_plural(total, 'chunk')} is in the index"
+    if kind is Kind.PARTIAL:
+        return f"{absent} of {_plural(total, 'chunk')} not in the index"
+    parts = []
+    if diff.desired and diff.desired.revision not in diff.revisions and diff.revisions:
+        parts.append(f"revision {diff.revisions[0][:8]} → {diff.desired.revision[:8]}")
+    if old:
+        parts.append(f"{_plural(old, 'old chunk')} served")
+    if absent:
+        parts.append(f"{absent} of {_plural(total, 'chunk')} not in the index")
+    if overwritten:
+        first = next(faulty for faulty in diff.write if faulty.fault is Fault.TEXT)
+        parts.append(f"{_plural(overwritten, 'point')} holding other text ({first.fact})")
+    return ", ".join(parts)
+
+
+def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_changed: bool) -> list[Finding]:
+    """Return the findings of one document's diff; none for a clean one.
+
+    `chunker_changed` says that the collection was cut by another chunker than the configured one: then cuts
+    that differ are that, not an edit.
+    """
+    remedy = remedy_for(document_id)
+
+    def finding(kind: Kind, reason: str, points: int) -> Finding:
+        return Finding(kind, document_id, reason, remedy, source=source, document=document_id, points=points)
+
+    found = []
+    absent = sum(faulty.fault is Fault.ABSENT for faulty in diff.write)
+    overwritten = sum(faulty.fault is Fault.TEXT for faulty in diff.write)
+    copies = sum(surplus.copy for surplus in diff.surplus) if diff.desired else 0
+    old = len(diff.surplus) - copies
+    kind = _content_kind(diff, absent, overwritten, old)
+    if kind:
+        shown = (
+            Kind.CHUNKER_MISMATCH if chunker_changed and kind in (Kind.STALE, Kind.TOMBSTONE) and diff.desired else kind
+        )
+        found.append(finding(shown, _content_reason(kind, diff, absent, overwritten, old), absent + overwritten + old))
+    if copies:
+        found.append(
+            finding(
+                Kind.DUPLICATE,
+                f"{_plural(copies, 'extra copy' if copies == 1 else 'extra copie')} of its chunks",
+                copies,
+            )
+        )
+    for fault, fault_kind in FAULT_KIND.items():
+        faulty = [one for one in diff.write if one.fault is fault]
+        if faulty:
+            found.append(finding(fault_kind, f"{_plural(len(faulty), 'point')}: {faulty[0].fact}", len(faulty)))
+    if diff.relabel and not kind and not chunker_changed:
+        reason = f"{_plural(len(diff.relabel), 'point')}: {diff.relabel[0].fact}"
+        found.append(finding(Kind.PAYLOAD, reason, len(diff.relabel)))
+    return found

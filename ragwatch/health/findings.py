@@ -1,0 +1,133 @@
+"""What a scan can find: kinds, severities, and findings made of facts."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from ragwatch.corpus.identity import Json
+
+
+class Severity(IntEnum):
+    """Ordered, so that thresholds compare."""
+
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Kind(StrEnum):
+    """The kinds of finding; the values are an interface (JSON, alerts, metrics)."""
+
+    MISSING = "missing"
+    STALE = "stale"
+    TOMBSTONE = "tombstone"
+    PARTIAL = "partial"
+    DUPLICATE = "duplicate"
+    PAYLOAD = "payload_mismatch"
+    FOREIGN = "foreign"
+    UNREADABLE = "unreadable"
+    QUARANTINED = "quarantined"
+    SOURCE_INCOMPLETE = "source_incomplete"
+    ENCODER_MISMATCH = "encoder_mismatch"
+    VECTOR_MISMATCH = "vector_mismatch"
+    CHUNKER_MISMATCH = "chunker_mismatch"
+    LAYOUT_MISMATCH = "layout_mismatch"
+    TRUNCATED = "truncated"
+    DEGENERATE = "degenerate"
+    COLLECTION_MISSING = "collection_missing"
+    MANIFEST_MISSING = "manifest_missing"
+    PAYLOAD_INDEX_MISSING = "payload_index_missing"
+
+
+SEVERITY: Mapping[Kind, Severity] = {
+    Kind.MISSING: Severity.ERROR,
+    Kind.STALE: Severity.ERROR,
+    Kind.TOMBSTONE: Severity.ERROR,
+    Kind.PARTIAL: Severity.ERROR,
+    Kind.DUPLICATE: Severity.WARNING,
+    Kind.PAYLOAD: Severity.WARNING,
+    Kind.FOREIGN: Severity.WARNING,
+    Kind.UNREADABLE: Severity.WARNING,
+    Kind.QUARANTINED: Severity.ERROR,
+    Kind.SOURCE_INCOMPLETE: Severity.ERROR,
+    Kind.ENCODER_MISMATCH: Severity.ERROR,
+    Kind.VECTOR_MISMATCH: Severity.ERROR,
+    Kind.CHUNKER_MISMATCH: Severity.WARNING,
+    Kind.LAYOUT_MISMATCH: Severity.ERROR,
+    Kind.TRUNCATED: Severity.WARNING,
+    Kind.DEGENERATE: Severity.ERROR,
+    Kind.COLLECTION_MISSING: Severity.ERROR,
+    Kind.MANIFEST_MISSING: Severity.WARNING,
+    Kind.PAYLOAD_INDEX_MISSING: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, once per document and kind, or once per collection or source."""
+
+    kind: Kind
+    subject: str
+    """Document, collection or source that it is about."""
+    reason: str
+    remedy: str
+    source: str | None = None
+    document: str | None = None
+    """Source-relative id of the document, where it is about one."""
+    points: int = 0
+    """Points or chunks concerned."""
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITY[self.kind]
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "kind": str(self.kind),
+            "severity": self.severity.label,
+            "subject": self.subject,
+            "source": self.source,
+            "document": self.document,
+            "points": self.points,
+            "reason": self.reason,
+            "remedy": self.remedy,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> "Finding":
+        """Read a finding back. Raises `KeyError` or `ValueError` where the value is not one."""
+        points = value.get("points", 0)
+        return cls(
+            kind=Kind(str(value["kind"])),
+            subject=str(value["subject"]),
+            reason=str(value["reason"]),
+            remedy=str(value["remedy"]),
+            source=None if value.get("source") is None else str(value["source"]),
+            document=None if value.get("document") is None else str(value["document"]),
+            points=points if isinstance(points, int) else 0,
+        )
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return the number of findings of each kind that occurs, in the order of `Kind`."""
+    found = [finding.kind for finding in findings]
+    return {str(kind): found.count(kind) for kind in Kind if kind in found}
+
+
+class Status(StrEnum):
+    """Health, computed from facts. Unknown is never shown as healthy."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNKNOWN = "unknown"
+
+
+def status_of(findings: Iterable[Finding], *, complete: bool) -> Status:
+    """Degraded by any finding of warning or above; unknown where something could not be looked at."""
+    if any(finding.severity >= Severity.WARNING for finding in findings):
+        return Status.DEGRADED
+    return Status.HEALTHY if complete else Status.UNKNOWN

@@ -1,0 +1,110 @@
+"""What every verb works with: the ports of one collection, wired, and the steps that they share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from typing import TypeVar
+
+from ragwatch.corpus.document import Chunker, Document
+from ragwatch.index.desired import DesiredDocument, desired_document
+from ragwatch.index.diff import point_is_intact
+from ragwatch.index.points import Key, StoredPoint, Vectors, labels_of
+from ragwatch.index.spec import Distance, IndexSpec, Layout, Manifest
+from ragwatch.ports import CollectionInfo, Encoder, Source, State, Store, Where
+
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+"""Returns the time, aware and in UTC."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Told (what is being counted, how many are done, how many there are if that is known)."""
+
+
+def no_progress(what: str, done: int, total: int | None) -> None:
+    """The progress of those who do not watch."""
+
+
+def batched(values: Iterator[T] | Sequence[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of at most `size` values, in order."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One collection with its sources, chunker, encoder, store and state."""
+
+    collection: str
+    sources: tuple[Source, ...]
+    chunker: Chunker
+    encoder: Encoder
+    store: Store
+    state: State
+    clock: Clock
+    layout: Layout = Layout.PLAIN
+    distance: Distance = Distance.COSINE
+    vector_name: str = ""
+
+    @cached_property
+    def spec(self) -> IndexSpec:
+        """What the configuration says the index should be."""
+        return IndexSpec(
+            encoder=self.encoder.identity.fingerprint,
+            chunker=self.chunker.fingerprint,
+            dimension=self.encoder.dimension,
+            distance=self.distance,
+            layout=self.layout,
+            vector_name=self.vector_name,
+        )
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What a collection made by this configuration says about itself."""
+        spec = self.spec
+        return Manifest(spec.encoder, spec.chunker, spec.layout, spec.schema, dict(self.encoder.identity.shape))
+
+    def source(self, name: str) -> Source | None:
+        return next((source for source in self.sources if source.name == name), None)
+
+    def comparable_spec(self, info: CollectionInfo | None) -> IndexSpec:
+        """Return the spec to compare under: where the index has another encoder, content is still compared."""
+        if info is None or info.manifest is None:
+            return self.spec
+        return replace(self.spec, encoder=info.manifest.encoder, dimension=info.dimension, layout=info.manifest.layout)
+
+    def desired(self, document: Document, spec: IndexSpec) -> DesiredDocument:
+        return desired_document(document, self.chunker.split(document, self.encoder.count_tokens), spec)
+
+    def observed(
+        self, keys: Sequence[str], desired: Sequence[DesiredDocument], spec: IndexSpec
+    ) -> dict[str, list[StoredPoint]]:
+        """Return, per document key, every point labelled with it or standing at one of its desired ids."""
+        found: dict[str, list[StoredPoint]] = {key: [] for key in keys}
+        owner = {chunk.id: document.key for document in desired for chunk in document.chunks}
+        for point in self.store.scroll(Where(Key.DOCUMENT, tuple(keys)), vectors=True):
+            labels = labels_of(point.payload, spec.layout)
+            key = owner.pop(point.id, None)
+            if key is not None:
+                found[key].append(point)
+            if labels is not None and labels.document != key and labels.document in found:
+                found[labels.document].append(point)
+        for batch in batched(list(owner), 1000):
+            for point in self.store.fetch(batch, vectors=True):
+                found[owner[point.id]].append(point)
+        return found
+
+    def vectors_by_digest(self, digests: Sequence[str], spec: IndexSpec) -> dict[str, Vectors]:
+        """Return the vectors that the index already holds for these texts, each proven intact."""
+        found: dict[str, Vectors] = {}
+        for batch in batched(digests, 500):
+            for point in self.store.scroll(Where(Key.DIGEST, tuple(batch)), vectors=True):
+                labels = labels_of(point.payload, spec.layout)
+                if labels is None or labels.digest in found or point.vector is None:
+                    continue
+                if point_is_intact(point, labels, spec) is None:
+                    found[labels.digest] = point.vector
+        return found

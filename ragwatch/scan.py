@@ -1,0 +1,134 @@
+"""scan: compare the corpus with the index. Read-only towards both.
+
+The fast scan asks the index for the number of points of each document revision (one facet, no chunk text
+moved) and looks closely only at documents whose number is not what the revision itself says it must be. The
+deep scan looks closely at every document: text, payload and vector of every chunk.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ragwatch.comparison import Comparison
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import RagwatchError
+from ragwatch.health.collection_findings import collection_findings, conflicts
+from ragwatch.health.document_findings import remedy_for
+from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
+from ragwatch.index.plan import Plan
+from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.ports import CollectionInfo, Key
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """The outcome of one scan; text, JSON and exit code are made of it."""
+
+    run: str
+    collection: str
+    mode: str
+    """"fast": points counted by revision; "deep": every chunk's text, payload and vector compared."""
+    status: Status
+    complete: bool
+    """False where a source could not be listed to its end."""
+    documents: int
+    chunks: int
+    points: int
+    findings: tuple[Finding, ...]
+    plan: Plan
+    conflicts: tuple[str, ...]
+    """Why this index must not be repaired under this configuration (another encoder, layout, distance)."""
+    elapsed_s: float
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "run": self.run,
+            "collection": self.collection,
+            "mode": self.mode,
+            "status": str(self.status),
+            "complete": self.complete,
+            "documents": self.documents,
+            "chunks": self.chunks,
+            "points": self.points,
+            "counts": dict(counts(self.findings)),
+            "findings": [finding.to_json() for finding in self.findings],
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+
+def scan(pipeline: Pipeline, *, deep: bool = False, progress: Progress = no_progress) -> ScanReport:
+    """Compare, record the run and its findings, and return the report. Writes nothing to the collection."""
+    run = pipeline.state.start_run("scan", pipeline.collection, pipeline.clock())
+    try:
+        report = compare(pipeline, run=run, deep=deep, progress=progress)
+    except BaseException as error:
+        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
+        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        raise
+    pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
+    summary = {key: value for key, value in report.to_json().items() if key != "findings"}
+    pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())
+    return report
+
+
+def compare(
+    pipeline: Pipeline,
+    *,
+    run: str = "",
+    deep: bool = False,
+    closely: Iterable[str] = (),
+    progress: Progress = no_progress,
+) -> ScanReport:
+    """Compare without recording a run. `closely` names documents whose chunks are compared one by one."""
+    started = time.monotonic()
+    info = pipeline.store.describe()
+    spec = pipeline.comparable_spec(info)
+    comparison = Comparison(pipeline, spec, info, deep, progress, frozenset(closely))
+    comparison.findings.extend(collection_findings(pipeline.collection, info, pipeline.spec))
+    comparison.run()
+    comparison.findings.extend(_quarantined(pipeline, comparison))
+    findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
+    return ScanReport(
+        run=run,
+        collection=pipeline.collection,
+        mode="deep" if deep else "fast",
+        status=status_of(findings, complete=comparison.complete),
+        complete=comparison.complete,
+        documents=comparison.documents,
+        chunks=comparison.chunks,
+        points=info.points if info else 0,
+        findings=findings,
+        plan=_plan(pipeline, info, comparison),
+        conflicts=_conflicts(pipeline, info, comparison),
+        elapsed_s=time.monotonic() - started,
+    )
+
+
+def _conflicts(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> tuple[str, ...]:
+    found = [fact for _, fact in conflicts(info, pipeline.spec)]
+    if info is not None and info.manifest is None and info.points and not comparison.labelled:
+        found.append(f"it holds {info.points} points, and ragwatch wrote none of them")
+    return tuple(found)
+
+
+def _quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
+    known = pipeline.state.quarantined(pipeline.collection)
+    found = []
+    for change in comparison.changes:
+        entry = known.get(change.document)
+        if entry is not None and entry.revision == change.revision:
+            remedy = f"mend the document, or try it once more: {remedy_for(change.id)}"
+            found.append(Finding(Kind.QUARANTINED, change.id, entry.reason, remedy, change.source, change.id))
+    return found
+
+
+def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> Plan:
+    return Plan(
+        collection=pipeline.collection,
+        spec=pipeline.spec.fingerprint,
+        create=info is None,
+        mend=info is not None and (info.manifest != pipeline.manifest or not set(Key) <= info.indexed_keys),
+        points=info.points if info else 0,
+        changes=tuple(sorted(comparison.changes, key=lambda change: change.document)),
+        sources=comparison.source_counts,
+    )
