@@ -286,8 +286,8 @@ class State(Protocol):
 
     def forget(self, source: str, ids: Sequence[str]) -> None: ...
 
-    def start_run(self, verb: str, collection: str, now: datetime) -> str:
-        """Record a run as running and return its id. Ids sort by time."""
+    def start_run(self, verb: str, collection: str, now: datetime, summary: Mapping[str, Json] | None = None) -> str:
+        """Record a run as running, with what is known of it already, and return its id. Ids sort by time."""
         ...
 
     def finish_run(self, run: str, outcome: str, summary: Mapping[str, Json], now: datetime) -> None: ...

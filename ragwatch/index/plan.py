@@ -1,7 +1,7 @@
 """The plan: a frozen, sorted, serialisable value that says exactly what a repair does, and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ragwatch.corpus.identity import Json, digest_json
@@ -206,4 +206,6 @@ def select_changes(plan: Plan, *, documents: Sequence[str] = (), source: str | N
         if (not documents or change.id in documents or change.document in documents)
         and (source is None or change.source == source)
     )
-    return Plan(plan.collection, plan.spec, plan.create, plan.mend, plan.points, chosen, plan.sources)
+    # The manifest may promise the new spec only once every document follows it.
+    mend = plan.mend and len(chosen) == len(plan.changes)
+    return replace(plan, changes=chosen, mend=mend)

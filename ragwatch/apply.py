@@ -1,0 +1,311 @@
+"""apply: carry out a plan so that a kill at any moment leaves a superset that the next run finishes.
+
+Make before break. Documents go through in windows; in each window new points are written and waited for, then
+payloads, then old points are deleted, each only if it still has the revision that the plan saw and the source,
+asked again, still says so. What a window does is derived anew from source and index and kept within what the
+plan allows, so that running a plan twice does nothing the second time.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ragwatch.corpus.document import Document
+from ragwatch.errors import EncoderInputError, SourceError
+from ragwatch.index.desired import DesiredChunk, DesiredDocument
+from ragwatch.index.diff import DocumentDiff, diff_document
+from ragwatch.index.plan import Deletion, DocumentChange, Plan
+from ragwatch.index.points import StoredPoint, Vectors, labels_of
+from ragwatch.index.sketch import sketch_vectors
+from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
+from ragwatch.ports import Lease, Quarantined
+
+WINDOW_TEXTS = 1024
+WINDOW_POINTS = 4096
+WINDOW_DOCUMENTS = 256
+ENCODE_BATCH = 256
+WRITE_BATCH = 256
+LEASE_SECONDS = 300.0
+
+Checkpoint = Callable[[str], None]
+"""Called by name at every step boundary, before and after each write; tests kill the program there."""
+
+
+def no_checkpoint(step: str) -> None:
+    """The checkpoint of those who do not test."""
+
+
+@dataclass
+class Applied:
+    """What was done. Counts are of work that the store has acknowledged."""
+
+    encoded_chunks: int = 0
+    encoded_tokens: int = 0
+    encode_s: float = 0.0
+    upserted: int = 0
+    deleted: int = 0
+    payload_updates: int = 0
+    quarantined: dict[str, str] = field(default_factory=dict)
+    """Document key → why the encoder refused it."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Document key → what changed under us; the next run repairs it."""
+
+    @property
+    def reused_vectors(self) -> int:
+        return max(0, self.upserted - self.encoded_chunks)
+
+
+@dataclass
+class Application:
+    """One plan being applied under one lease."""
+
+    pipeline: Pipeline
+    plan: Plan
+    lease: Lease
+    checkpoint: Checkpoint = no_checkpoint
+    progress: Progress = no_progress
+    applied: Applied = field(default_factory=Applied)
+    _impostors: list[tuple[str, Deletion]] = field(default_factory=list)
+    _texts: int = 0
+
+    def run(self) -> Applied:
+        """Apply the whole plan. Raises what the ports raise; whatever was written by then is valid.
+
+        Raises `LeaseLostError` as soon as another process has taken the lease.
+        """
+        self._texts = self.plan.totals.encode_chunks
+        self._prepare()
+        for window in self._windows():
+            self._renew()
+            self._window(window)
+        self._delete_impostors()
+        if self.plan.mend and not self.applied.skipped:
+            self.checkpoint("before manifest")
+            self.pipeline.store.write_manifest(self.pipeline.manifest)
+            self.checkpoint("after manifest")
+        return self.applied
+
+    def _renew(self) -> None:
+        self.lease = self.pipeline.state.renew_lease(self.lease, self.pipeline.clock(), LEASE_SECONDS)
+
+    def _prepare(self) -> None:
+        store, spec = self.pipeline.store, self.pipeline.spec
+        self.checkpoint("before prepare")
+        if self.plan.create and store.describe() is None:
+            store.create(spec.dimension, spec.distance, self.pipeline.manifest)
+        elif self.plan.mend:
+            store.ensure_payload_indexes()
+        self.checkpoint("after prepare")
+
+    def _windows(self) -> Iterator[list[DocumentChange]]:
+        window: list[DocumentChange] = []
+        texts = points = 0
+        for change in self.plan.changes:
+            window.append(change)
+            texts += len(change.encode)
+            points += change.write + change.relabel + len(change.delete)
+            if texts >= WINDOW_TEXTS or points >= WINDOW_POINTS or len(window) >= WINDOW_DOCUMENTS:
+                yield window
+                window, texts, points = [], 0, 0
+        if window:
+            yield window
+
+    # -- one window ----------------------------------------------------------------------------------------------
+
+    def _window(self, changes: Sequence[DocumentChange]) -> None:
+        diffs = self._diffs(changes)
+        self.checkpoint("before encode")
+        vectors, refused = self._vectors(diffs)
+        self.checkpoint("after encode")
+        good = [diff for diff in diffs if not self._quarantine(diff, refused)]
+        self._upsert(good, vectors)
+        self._relabel(good)
+        self._delete(good, {change.document: change for change in changes})
+        self._remember(good)
+
+    def _diffs(self, changes: Sequence[DocumentChange]) -> list[DocumentDiff]:
+        """Derive the work of the window from source and index as they are now."""
+        desired = [document for document in self._read(changes) if document is not None]
+        gone = [change.document for change in changes if change.revision is None]
+        by_key = {document.key: document for document in desired}
+        keys = [*by_key, *gone]
+        points = self.pipeline.observed(keys, desired, self.pipeline.spec)
+        return [diff_document(key, by_key.get(key), points[key], self.pipeline.spec) for key in keys]
+
+    def _read(self, changes: Sequence[DocumentChange]) -> Iterator[DesiredDocument | None]:
+        for name in sorted({change.source for change in changes if change.revision is not None}):
+            source = self.pipeline.source(name)
+            wanted = {c.id: c for c in changes if c.source == name and c.revision is not None}
+            for outcome in source.read(list(wanted)) if source else ():
+                change = wanted[outcome.id]
+                if not isinstance(outcome, Document):
+                    self.applied.skipped[change.document] = "it could not be read again"
+                    continue
+                document = self.pipeline.desired(outcome, self.pipeline.spec)
+                if document.revision != change.revision:
+                    self.applied.skipped[change.document] = "it changed after it was planned"
+                    continue
+                yield document
+
+    def _vectors(self, diffs: Sequence[DocumentDiff]) -> tuple[dict[str, Vectors], dict[str, str]]:
+        """Return text digest → vector, reused or encoded, and text digest → why the encoder refused it."""
+        chunks = {faulty.chunk.digest: faulty.chunk for diff in diffs for faulty in diff.write}
+        vectors = self.pipeline.vectors_by_digest(list(chunks), self.pipeline.spec) if chunks else {}
+        texts = {digest: chunk.encoder_text for digest, chunk in chunks.items() if digest not in vectors}
+        refused: dict[str, str] = {}
+        # Longest first: batches are dense, and memory peaks at the start rather than hours in.
+        for digests in batched(sorted(texts, key=lambda digest: (-len(texts[digest]), digest)), ENCODE_BATCH):
+            self._encode(digests, texts, vectors, refused)
+        return vectors, refused
+
+    def _encode(
+        self, digests: Sequence[str], texts: dict[str, str], vectors: dict[str, Vectors], refused: dict[str, str]
+    ) -> None:
+        started = time.monotonic()
+        try:
+            rows = self.pipeline.encoder.encode([texts[digest] for digest in digests])
+        except EncoderInputError as error:
+            if len(digests) == 1:
+                refused[digests[0]] = error.fact
+                return
+            middle = len(digests) // 2
+            self._encode(digests[:middle], texts, vectors, refused)
+            self._encode(digests[middle:], texts, vectors, refused)
+            return
+        vectors.update(zip(digests, rows, strict=True))
+        self.applied.encode_s += time.monotonic() - started
+        self.applied.encoded_chunks += len(digests)
+        self.applied.encoded_tokens += sum(self.pipeline.encoder.count_tokens([texts[digest] for digest in digests]))
+        self.progress("chunks encoded", self.applied.encoded_chunks, self._texts)
+
+    def _quarantine(self, diff: DocumentDiff, refused: dict[str, str]) -> bool:
+        """Set a document aside whose text the encoder refuses; its old points are not touched."""
+        digests = [faulty.chunk.digest for faulty in diff.write if faulty.chunk.digest in refused]
+        if not digests or diff.desired is None:
+            return False
+        reason = f"the encoder refuses {len(digests)} of its chunks: {refused[digests[0]]}"
+        entry = Quarantined(diff.key, diff.desired.revision, reason, self.pipeline.clock())
+        self.pipeline.state.quarantine(self.pipeline.collection, [entry])
+        self.applied.quarantined[diff.key] = reason
+        return True
+
+    # -- writes, in this order -------------------------------------------------------------------------------------
+
+    def _upsert(self, diffs: Sequence[DocumentDiff], vectors: dict[str, Vectors]) -> None:
+        now = self.pipeline.clock()
+        chunks = [faulty.chunk for diff in diffs for faulty in diff.write]
+        for batch in batched(chunks, WRITE_BATCH):
+            points = self._points(batch, vectors, now)
+            self.checkpoint("before upsert")
+            self.pipeline.store.upsert(points)
+            self.applied.upserted += len(points)
+            self.checkpoint("after upsert")
+
+    def _points(self, chunks: Sequence[DesiredChunk], vectors: dict[str, Vectors], now: datetime) -> list[StoredPoint]:
+        layout, at = self.pipeline.layout, now.isoformat(timespec="seconds")
+        points = []
+        for chunk in chunks:
+            vector = vectors[chunk.digest]
+            payload = chunk.payload(layout, sketch=sketch_vectors(vector[None, :])[0], written_at=at)
+            points.append(StoredPoint(chunk.id, payload, vector))
+        return points
+
+    def _relabel(self, diffs: Sequence[DocumentDiff]) -> None:
+        layout = self.pipeline.layout
+        faulty = [faulty for diff in diffs for faulty in diff.relabel]
+        for batch in batched(faulty, WRITE_BATCH):
+            self.checkpoint("before payload")
+            self.pipeline.store.set_payload(
+                [(f.chunk.id, f.chunk.payload(layout, sketch=f.sketch, written_at=f.written_at)) for f in batch]
+            )
+            self.applied.payload_updates += len(batch)
+            self.checkpoint("after payload")
+
+    def _delete(self, diffs: Sequence[DocumentDiff], planned: dict[str, DocumentChange]) -> None:
+        losing = [diff for diff in diffs if diff.surplus]
+        if not losing:
+            return
+        confirmed = self._still_true(losing)
+        ordinary: list[Deletion] = []
+        for diff in losing:
+            if diff.key not in confirmed:
+                self.applied.skipped[diff.key] = "its source changed before the delete"
+                continue
+            allowed = set(planned[diff.key].delete)
+            for surplus in diff.surplus:
+                deletion = Deletion(surplus.id, surplus.revision)
+                if deletion in allowed and surplus.impostor:
+                    self._impostors.append((diff.key, deletion))
+                elif deletion in allowed:
+                    ordinary.append(deletion)
+        self._delete_points(ordinary)
+
+    def _still_true(self, diffs: Sequence[DocumentDiff]) -> set[str]:
+        """Ask the source again; return the keys of those documents that are still as the diff has them."""
+        confirmed: set[str] = set()
+        for name in sorted({diff.key.partition(":")[0] for diff in diffs}):
+            mine = {diff.key.partition(":")[2]: diff for diff in diffs if diff.key.startswith(f"{name}:")}
+            source = self.pipeline.source(name)
+            if source is None:
+                confirmed.update(diff.key for diff in mine.values() if diff.desired is None)
+                continue
+            try:
+                present = source.present([one for one, diff in mine.items() if diff.desired is None])
+                outcomes = list(source.read([one for one, diff in mine.items() if diff.desired]))
+            except SourceError:
+                continue
+            confirmed.update(d.key for one, d in mine.items() if d.desired is None and one not in present)
+            for outcome in outcomes:
+                diff = mine[outcome.id]
+                if isinstance(outcome, Document) and diff.desired and outcome.digest == diff.desired.digest:
+                    confirmed.add(diff.key)
+        return confirmed
+
+    def _delete_points(self, deletions: Sequence[Deletion]) -> None:
+        if deletions:
+            self._renew()
+        for revision in sorted({deletion.revision or "" for deletion in deletions}):
+            ids = sorted(deletion.id for deletion in deletions if (deletion.revision or "") == revision)
+            for batch in batched(ids, WRITE_BATCH):
+                self.checkpoint("before delete")
+                self.pipeline.store.delete(batch, revision=revision or None)
+                self.applied.deleted += len(batch)
+                self.checkpoint("after delete")
+
+    def _delete_impostors(self) -> None:
+        """Delete points whose id does not follow from their labels, after every rightful owner was written.
+
+        Such a point may stand where another document's point belongs; if that document has claimed it by
+        now, its labels have changed and it stays.
+        """
+        layout = self.pipeline.layout
+        for batch in batched(self._impostors, WRITE_BATCH):
+            seen = {deletion.id: (key, deletion) for key, deletion in batch}
+            still: list[Deletion] = []
+            for point in self.pipeline.store.fetch(list(seen)):
+                key, deletion = seen[point.id]
+                labels = labels_of(point.payload, layout)
+                if labels and labels.document == key and (labels.revision or None) == deletion.revision:
+                    still.append(deletion)
+            self._delete_points(still)
+
+    def _remember(self, diffs: Sequence[DocumentDiff]) -> None:
+        collection, state = self.pipeline.collection, self.pipeline.state
+        state.release(collection, [diff.key for diff in diffs])
+        for diff in diffs:
+            if diff.desired is None:
+                source, _, document_id = diff.key.partition(":")
+                state.forget(source, [document_id])
+
+
+def authorised(plan: Plan, quarantined: dict[str, Quarantined], *, retry: frozenset[str] = frozenset()) -> Plan:
+    """Return the plan without documents that are in quarantine at the very revision that would be tried again."""
+    kept = tuple(
+        change
+        for change in plan.changes
+        if change.document in retry
+        or change.document not in quarantined
+        or quarantined[change.document].revision != change.revision
+    )
+    return replace(plan, changes=kept)

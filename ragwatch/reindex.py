@@ -1,0 +1,218 @@
+"""plan and reindex: what a repair would do, and the repair: plan, guards, consent, apply, verify."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
+from ragwatch.index.guards import Guard, Limits, breaches, unexcused
+from ragwatch.index.plan import Plan, select_changes, uncovered
+from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.scan import ScanReport, compare
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the difference to repair; the default is all of it."""
+
+    documents: tuple[str, ...] = ()
+    """Source-relative ids, or keys (`source:id`) where two sources have the same id."""
+    source: str | None = None
+    deep: bool = False
+    """Compare every chunk's text and vector before planning, not only counts."""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What the caller agrees to beyond an ordinary repair."""
+
+    overrides: tuple[Guard, ...] = ()
+    confirm: Callable[[Plan], bool] = lambda _: True
+    """Asked once, after the guards have passed and before anything is written."""
+    saved: Plan | None = None
+    """A plan made earlier: only what it allows is done, and only if nothing has moved on."""
+
+
+@dataclass(frozen=True)
+class ReindexReport:
+    """The outcome of one repair."""
+
+    run: str
+    collection: str
+    plan: Plan
+    applied: Applied
+    verified: bool
+    remaining: tuple[str, ...]
+    """What keeps the repair from being verified, in words."""
+    elapsed_s: float
+    declined: bool = False
+    """The plan was shown and consent was not given; nothing was written."""
+
+    def to_json(self) -> dict[str, Json]:
+        done = self.applied
+        return {
+            "run": self.run,
+            "collection": self.collection,
+            "plan_digest": self.plan.digest,
+            "documents": len(self.plan.changes),
+            "encoded_chunks": done.encoded_chunks,
+            "encoded_tokens": done.encoded_tokens,
+            "encode_s": round(done.encode_s, 3),
+            "reused_vectors": done.reused_vectors,
+            "upserted": done.upserted,
+            "deleted": done.deleted,
+            "payload_updates": done.payload_updates,
+            "quarantined": [{"document": key, "reason": why} for key, why in sorted(done.quarantined.items())],
+            "skipped": [{"document": key, "reason": why} for key, why in sorted(done.skipped.items())],
+            "verified": self.verified,
+            "remaining": list(self.remaining),
+            "declined": self.declined,
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+
+def plan_repair(
+    pipeline: Pipeline, selection: Selection | None = None, *, progress: Progress = no_progress
+) -> tuple[ScanReport, Plan]:
+    """Compare, and return the report with the plan that would repair the selected part. Writes nothing.
+
+    Raises `RefusedError` where the index conflicts with the configuration, and `NotFoundError` where a
+    selected document or source exists neither in the source nor in the index.
+    """
+    chosen = selection or Selection()
+    closely = _keys(pipeline, chosen.documents)
+    report = compare(pipeline, deep=chosen.deep, closely=closely, progress=progress)
+    refuse_conflicts(report)
+    _require_source(pipeline, report, chosen.source)
+    quarantined = pipeline.state.quarantined(pipeline.collection)
+    plan = authorised(report.plan, quarantined, retry=frozenset(closely))
+    plan = select_changes(plan, documents=chosen.documents, source=chosen.source)
+    _require_documents(pipeline, plan, chosen.documents)
+    return report, plan
+
+
+def _keys(pipeline: Pipeline, documents: Sequence[str]) -> list[str]:
+    names = {source.name for source in pipeline.sources}
+    given = [one for one in documents if one.partition(":")[0] in names and ":" in one]
+    return [*given, *(f"{name}:{one}" for one in documents if one not in given for name in sorted(names))]
+
+
+def _require_source(pipeline: Pipeline, report: ScanReport, name: str | None) -> None:
+    known = {source.name for source in pipeline.sources} | {change.source for change in report.plan.changes}
+    if name is not None and name not in known:
+        raise NotFoundError(f"there is no source {name!r}", hint=f"the sources are: {', '.join(sorted(known))}")
+
+
+def _require_documents(pipeline: Pipeline, plan: Plan, documents: Sequence[str]) -> None:
+    changed = {change.id for change in plan.changes} | {change.document for change in plan.changes}
+    for wanted in documents:
+        if wanted in changed:
+            continue
+        names = {source.name: source for source in pipeline.sources}
+        name, _, rest = wanted.partition(":")
+        places = [(names[name], rest)] if rest and name in names else [(source, wanted) for source in pipeline.sources]
+        if not any(source.present([document_id]) for source, document_id in places):
+            raise NotFoundError(
+                f"document {wanted!r} is neither in the sources nor in the index",
+                hint="give the path relative to the source, as `ragwatch scan` prints it",
+            )
+
+
+def refuse_conflicts(report: ScanReport) -> None:
+    """Raise `RefusedError` where a repair would mix encoders or layouts in one collection."""
+    if report.conflicts:
+        raise RefusedError(
+            f"collection {report.collection} does not fit the configuration: {'; '.join(report.conflicts)}",
+            hint="set the configuration back, or give `collection` a new name to index beside the old one",
+        )
+
+
+def refuse_breaches(plan: Plan, limits: Limits, overrides: Sequence[Guard]) -> None:
+    """Raise `RefusedError` where a guard fires that no override names."""
+    found = unexcused(breaches(plan, limits), overrides)
+    if found:
+        names = " ".join(f"--override {breach.guard}" for breach in found)
+        raise RefusedError(
+            "; ".join(breach.fact for breach in found),
+            hint=f"look at `ragwatch plan` first; if this is meant, add {names}",
+        )
+
+
+def reindex(
+    pipeline: Pipeline,
+    selection: Selection | None = None,
+    *,
+    limits: Limits,
+    holder: str,
+    consent: Consent | None = None,
+    progress: Progress = no_progress,
+    checkpoint: Checkpoint = no_checkpoint,
+) -> ReindexReport:
+    """Repair the difference between corpus and index, and verify it.
+
+    `holder` names this process in the lease. Raises `RefusedError` (a guard, a conflict, a plan that no longer
+    holds), `LeaseHeldError` (another process applies), and whatever the ports raise; nothing that was
+    searchable is lost by then.
+    """
+    agreed = consent or Consent()
+    started = time.monotonic()
+    report, plan = plan_repair(pipeline, selection, progress=progress)
+    if agreed.saved is not None:
+        problems = uncovered(agreed.saved, plan)
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise RefusedError(
+                f"plan {agreed.saved.digest[:12]} no longer holds: {problems[0]}{more}",
+                hint="make and review a new one: ragwatch plan --out FILE",
+            )
+    refuse_breaches(plan, limits, agreed.overrides)
+    if not plan.empty and not agreed.confirm(plan):
+        return ReindexReport("", pipeline.collection, plan, Applied(), False, (), time.monotonic() - started, True)
+    now = pipeline.clock()
+    run = pipeline.state.start_run("reindex", pipeline.collection, now, {"plan_digest": plan.digest})
+    try:
+        pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
+        applied = _apply(pipeline, plan, holder, checkpoint, progress)
+        verified, remaining = _verify(pipeline, report, plan, applied, progress)
+    except BaseException as error:
+        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
+        pipeline.state.finish_run(run, outcome, {"plan_digest": plan.digest, "error": str(error)}, pipeline.clock())
+        raise
+    result = ReindexReport(run, pipeline.collection, plan, applied, verified, remaining, time.monotonic() - started)
+    outcome = "done" if verified else "incomplete"
+    pipeline.state.finish_run(run, outcome, result.to_json(), pipeline.clock())
+    return result
+
+
+def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, progress: Progress) -> Applied:
+    if plan.empty:
+        return Applied()
+    state = pipeline.state
+    lease = state.acquire_lease(pipeline.collection, holder, pipeline.clock(), LEASE_SECONDS)
+    application = Application(pipeline, plan, lease, checkpoint, progress)
+    try:
+        return application.run()
+    finally:
+        state.release_lease(application.lease)
+
+
+def _verify(
+    pipeline: Pipeline, before: ScanReport, plan: Plan, applied: Applied, progress: Progress
+) -> tuple[bool, tuple[str, ...]]:
+    """Compare the touched documents chunk by chunk and the rest by count; say what is not as it should be."""
+    remaining = [f"{key}: {why}" for key, why in sorted(applied.skipped.items())]
+    if plan.empty:
+        return before.complete, () if before.complete else ("a source could not be listed to its end",)
+    touched = {change.document for change in plan.changes}
+    after = compare(pipeline, closely=touched, progress=progress)
+    known = applied.quarantined | applied.skipped
+    remaining.extend(
+        f"{change.document}: {change.reason}"
+        for change in after.plan.changes
+        if change.document in touched and change.document not in known
+    )
+    if not after.complete:
+        remaining.append("a source could not be listed to its end")
+    return not remaining, tuple(remaining)
