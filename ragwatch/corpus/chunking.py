@@ -104,8 +104,8 @@ class SectionChunker:
     """
 
     max_tokens: int = 254
-    mixed_tokens: int = 120
-    min_tokens: int = 16
+    mixed_tokens: int = 160
+    min_tokens: int = 24
 
     def __post_init__(self) -> None:
         if self.max_tokens < _LEAST_MAX_TOKENS:
@@ -142,9 +142,7 @@ class SectionChunker:
             offset = end
         return chunks
 
-    def _count_words(
-        self, sections: Sequence[Section], sizes: list[int], count_tokens: TokenCounter
-    ) -> dict[str, int]:
+    def _count_words(self, sections: Sequence[Section], sizes: list[int], count_tokens: TokenCounter) -> dict[str, int]:
         """Count the words of all blocks that have to be cut, in one call."""
         words: dict[str, int] = {}
         offset = 0

@@ -71,7 +71,9 @@ def split_sections(document: Document) -> list[Section]:
     if not text.strip():
         return []
     lines = text.split("\n")
-    starts = {Markup.MARKDOWN: _markdown, Markup.RST: _rst, Markup.PLAIN: _plain}[document.markup](lines)
+    # Parsers differ on which Unicode white space makes a line blank; ours is that of `str.split`.
+    visible = [line if line.strip() else "" for line in lines]
+    starts = {Markup.MARKDOWN: _markdown, Markup.RST: _rst, Markup.PLAIN: _plain}[document.markup](visible)
     return list(_assemble(lines, list(starts)))
 
 
