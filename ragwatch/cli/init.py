@@ -1,0 +1,136 @@
+"""init: write a commented ragwatch.toml and the jobs folder."""
+
+import re
+import shutil
+from pathlib import Path
+
+import typer
+
+from ragwatch.cli.terminal import Terminal
+from ragwatch.config import COLLECTION_NAME, DEFAULT_FILE, load_config
+from ragwatch.errors import ConfigError
+from ragwatch.jobs import jobs_folder, shipped_folder
+
+TEMPLATE = '''\
+# ragwatch: what to watch. Every value can be overridden by the environment, for example
+# RAGWATCH_STORE__URL=http://127.0.0.1:6333. Paths are relative to this file.
+
+# The collection of the vector store that holds the chunks.
+collection = {collection}
+
+[store]
+{store}
+# layout = "plain"              # whose payload shape: plain, langchain or haystack
+# distance = "cosine"           # cosine, dot, euclid or manhattan
+
+[encoder]
+# A local path, an installed package's model, or a hub name; or kind = "openai" with base_url, model, dimensions.
+kind = "sentence-transformers"
+model = "all-MiniLM-L6-v2"
+# revision = "…"                # pin a hub model to a commit
+# passage_prompt = ""           # put in front of every chunk, and query_prompt in front of every query
+# price_per_million_tokens = 0.02
+
+[chunker]
+# Sections first, then cuts that depend on local content; sized in the encoder's own tokens.
+kind = "sections"
+# kind = "langchain"; target = "langchain_text_splitters:RecursiveCharacterTextSplitter"; options = {{ chunk_size = 1000 }}
+
+[[sources]]
+name = {name}
+kind = "files"                  # files, sql, jsonl or parquet
+path = {path}
+# include = ["**/*.md"]         # default: every format that can be read
+# exclude = ["drafts/**"]
+
+[state]
+# History and caches. Losing them loses history and speed, never correctness.
+url = "sqlite:///.ragwatch/state.db"
+
+[guards]
+# A plan is refused when it deletes more than both of these, or when a source shrank by more than the last.
+delete_share = 0.05
+delete_chunks = 500
+source_shrink = 0.20
+'''
+
+EMBEDDED = '''\
+# The embedded engine keeps its files here. For a Qdrant server:
+# url = "http://127.0.0.1:6333"
+# api_key_env = "QDRANT_API_KEY"  # the name of the variable that holds the key
+path = ".ragwatch/index"'''
+
+SERVER = '''\
+url = {url}
+# api_key_env = "QDRANT_API_KEY"  # the name of the variable that holds the key
+# grpc = true'''
+
+
+def initialise(
+    directory: Path, source: str | None, collection: str | None, url: str | None, *, ask: bool, force: bool
+) -> None:
+    """Write the configuration and the jobs folder. Raises `ConfigError` rather than overwrite anything."""
+    target = directory / DEFAULT_FILE
+    if target.exists() and not force:
+        raise ConfigError(f"{target} exists already", hint="edit it, or replace it with: ragwatch init --force")
+    if source is None and ask:
+        source = typer.prompt("Folder with your documents", default="docs")
+    if source is None:
+        raise ConfigError("which documents? --source is missing", hint="ragwatch init --source DIR --collection NAME")
+    if collection is None:
+        default = _default_collection(source)
+        collection = typer.prompt("Name of the collection", default=default) if ask else default
+    if url is None and ask:
+        url = typer.prompt("URL of a Qdrant server (empty: embedded)", default="", show_default=False) or None
+    _check_source(directory, source)
+    if not COLLECTION_NAME.fullmatch(collection):
+        raise ConfigError(f"collection {collection!r}: a name is made of letters, digits, '.', '_' and '-'")
+    _write(target, render_config(source, collection, url))
+    load_config(target, {})
+    copied = _copy_jobs(jobs_folder(directory))
+    terminal = Terminal()
+    terminal.out.print(f"wrote {target}" + (f" and {jobs_folder(directory)}/ ({', '.join(copied)})" if copied else ""))
+    terminal.out.print("next: ragwatch doctor, then ragwatch scan and ragwatch reindex")
+
+
+def render_config(source: str, collection: str, url: str | None) -> str:
+    """Return the text of a configuration file."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.rstrip("/").rpartition("/")[2]).strip("-.") or "docs"
+    store = SERVER.format(url=_quoted(url)) if url else EMBEDDED
+    return TEMPLATE.format(
+        collection=_quoted(collection), store=store, name=_quoted(name), path=_quoted(source)
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _default_collection(source: str) -> str:
+    name = Path(source).resolve().name if "://" not in source else source.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "documents"
+
+
+def _check_source(directory: Path, source: str) -> None:
+    if "://" not in source and not (directory / source).is_dir():
+        raise ConfigError(f"--source {source}: there is no such folder", hint="give the folder that holds your documents")
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _copy_jobs(folder: Path) -> list[str]:
+    """Copy the shipped jobs that the folder does not have; a user's own files are never replaced."""
+    folder.mkdir(exist_ok=True)
+    copied = []
+    for job in sorted(shipped_folder("jobs").glob("*.py")):
+        if not (folder / job.name).exists():
+            shutil.copyfile(job, folder / job.name)
+            copied.append(job.name)
+    return copied

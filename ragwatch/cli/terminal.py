@@ -1,0 +1,84 @@
+"""How the command line speaks: results on stdout, everything else on stderr, progress only to a terminal."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ragwatch.corpus.identity import Json
+from ragwatch.pipeline import Progress as ProgressCallback
+from ragwatch.pipeline import no_progress
+
+PLAIN_WIDTH = 120
+"""Width where there is no terminal to ask, so that piped output does not depend on who reads it."""
+
+
+@dataclass
+class Terminal:
+    """Where results, notices and progress go."""
+
+    as_json: bool = False
+    quiet: bool = False
+    _bars: Progress | None = None
+
+    @property
+    def out(self) -> Console:
+        return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=_width(sys.stdout.isatty()))
+
+    @property
+    def err(self) -> Console:
+        return Console(file=sys.stderr, highlight=False, width=_width(sys.stderr.isatty()))
+
+    def result(self, text: RenderableType, value: Mapping[str, Json]) -> None:
+        """Print a result once: as one JSON object, or as text. Quiet leaves only the exit code and JSON."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        elif not self.quiet:
+            self.out.print(text)
+
+    def notice(self, text: RenderableType) -> None:
+        """Say something that is no result."""
+        if not self.quiet:
+            self.err.print(text)
+
+    @contextmanager
+    def progress(self) -> Iterator[ProgressCallback]:
+        """Yield a progress callback that draws bars with rate and time left on a terminal, or does nothing."""
+        if self.quiet or not sys.stderr.isatty():
+            yield no_progress
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bars:
+            self._bars = bars
+            tasks: dict[str, TaskID] = {}
+
+            def show(what: str, done: int, total: int | None) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=total, rate="")
+                speed = bars.tasks[list(tasks).index(what)].speed
+                bars.update(tasks[what], completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+            yield show
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Take the progress bars off the screen while a question is on it."""
+        if self._bars is not None:
+            self._bars.stop()
+        yield
+        if self._bars is not None:
+            self._bars.start()
+
+
+def _width(is_terminal: bool) -> int | None:
+    return None if is_terminal else PLAIN_WIDTH

@@ -1,0 +1,355 @@
+"""The configuration: one TOML file, read once into frozen types, every value overridable by environment.
+
+`RAGWATCH_STORE__URL=http://...` sets `store.url`; `RAGWATCH_SOURCES__0__PATH=docs` sets the path of the first
+source. Secrets are never written in the file: it names the environment variable or the file that holds them.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ragwatch.errors import ConfigError, NotFoundError
+from ragwatch.index.guards import Limits
+from ragwatch.index.spec import Distance, Layout
+
+DEFAULT_FILE = "ragwatch.toml"
+PREFIX = "RAGWATCH_"
+NOT_SETTINGS = frozenset({"RAGWATCH_CONFIG"})
+"""Variables of our prefix that are read elsewhere, beside all that begin with RAGWATCH_TEST_."""
+SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and no key is accepted that means nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class StoreConfig(Section):
+    """Where the vectors are. With `url`, a Qdrant server; without, the embedded engine in `path`."""
+
+    path: str = ".ragwatch/index"
+    url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    grpc: bool = False
+    grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    layout: Layout = Layout.PLAIN
+    distance: Distance = Distance.COSINE
+    vector_name: str = ""
+
+
+class EncoderConfig(Section):
+    """Which encoder. `model` is a local path, an installed package's model, or a hub name."""
+
+    kind: Literal["sentence-transformers", "openai"] = "sentence-transformers"
+    model: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
+    revision: str | None = None
+    device: str | None = None
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    passage_prompt: str = ""
+    query_prompt: str = ""
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=2048)] = 32
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    tokenizer: str | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    price_per_million_tokens: Annotated[float, Field(ge=0)] | None = None
+    currency: str = "USD"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "EncoderConfig":
+        if self.kind == "openai" and not self.base_url:
+            raise ValueError('kind "openai" needs base_url, for example "https://api.openai.com/v1"')
+        if self.kind == "openai" and not self.dimensions:
+            raise ValueError('kind "openai" needs dimensions, the length of the vectors that the endpoint returns')
+        return self
+
+
+class ChunkerConfig(Section):
+    """How documents are cut. `target` names a LangChain splitter class or any callable, as `module:name`."""
+
+    kind: Literal["sections", "langchain", "callable"] = "sections"
+    max_tokens: Annotated[int, Field(ge=16)] | None = None
+    target: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ChunkerConfig":
+        if self.kind != "sections" and (not self.target or ":" not in self.target):
+            raise ValueError(f'kind "{self.kind}" needs target = "module:name"')
+        return self
+
+
+class NamedSource(Section):
+    """What all sources share."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not SOURCE_NAME.fullmatch(name):
+            raise ValueError(
+                "a source name is made of letters, digits, '.', '_' and '-', and begins with one of the first two"
+            )
+        return name
+
+
+class FilesConfig(NamedSource):
+    """Files under a folder: a local path or any fsspec URL."""
+
+    kind: Literal["files"] = "files"
+    path: Annotated[str, Field(min_length=1)]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    markup: Literal["auto", "markdown", "rst", "plain"] = "auto"
+    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+
+
+class SqlConfig(NamedSource):
+    """Rows of a query, through any SQLAlchemy URL."""
+
+    kind: Literal["sql"]
+    url: str | None = None
+    url_env: str | None = None
+    query: Annotated[str, Field(min_length=1)]
+    id_column: str = "id"
+    text_column: str = "text"
+    title_column: str | None = None
+    metadata_columns: tuple[str, ...] = ()
+    changed_at_column: str | None = None
+    markup: Literal["markdown", "rst", "plain"] = "plain"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "SqlConfig":
+        if bool(self.url) == bool(self.url_env):
+            raise ValueError("give either url, or url_env: the name of the variable that holds it")
+        return self
+
+
+class RecordsConfig(NamedSource):
+    """Records of JSON Lines or Parquet files: a path, a glob or an fsspec URL."""
+
+    kind: Literal["jsonl", "parquet"]
+    path: Annotated[str, Field(min_length=1)]
+    id_field: str = "id"
+    text_field: str = "text"
+    title_field: str | None = None
+    metadata_fields: tuple[str, ...] = ()
+    markup: Literal["markdown", "rst", "plain"] = "plain"
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+
+
+SourceConfig = Annotated[FilesConfig | SqlConfig | RecordsConfig, Field(discriminator="kind")]
+
+
+class StateConfig(Section):
+    """Where history and caches are: any SQLite or PostgreSQL URL; `url_env` names a variable that holds it."""
+
+    url: str | None = None
+    url_env: str | None = None
+
+
+class GuardsConfig(Section):
+    """The brakes; see `ragwatch.index.guards`."""
+
+    delete_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    delete_chunks: Annotated[int, Field(ge=0)] = 500
+    source_shrink: Annotated[float, Field(ge=0, le=1)] = 0.20
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.delete_share, self.delete_chunks, self.source_shrink)
+
+
+class Config(Section):
+    """Everything that a file and the environment say."""
+
+    collection: str
+    store: StoreConfig = Field(default_factory=StoreConfig)
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    chunker: ChunkerConfig = Field(default_factory=ChunkerConfig)
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    state: StateConfig = Field(default_factory=StateConfig)
+    guards: GuardsConfig = Field(default_factory=GuardsConfig)
+
+    @field_validator("collection")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not COLLECTION_NAME.fullmatch(name):
+            raise ValueError("a collection name is made of letters, digits, '.', '_' and '-', 255 at most")
+        return name
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Config":
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are called {twice[0]!r}; names must differ")
+        return self
+
+
+def load_config(path: Path, environment: Mapping[str, str]) -> Config:
+    """Read the file, lay the environment over it, and validate.
+
+    Raises `NotFoundError` where there is no file, and `ConfigError` naming file, line, key, value and rule.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no configuration file {path}",
+            hint="write one: ragwatch init --source DIR --collection NAME; or name one: --config FILE",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+    origins = overlay(values, environment)
+    try:
+        return Config.model_validate(_with_kinds(values))
+    except ValidationError as error:
+        raise _config_error(path, text, error, origins) from None
+
+
+def _with_kinds(values: dict[str, Any]) -> dict[str, Any]:
+    sources = values.get("sources")
+    if isinstance(sources, list):
+        for source in sources:
+            if isinstance(source, dict):
+                source.setdefault("kind", "files")
+    return values
+
+
+def overlay(values: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Lay `RAGWATCH_A__B=value` over `values["a"]["b"]`; return which variable set which key.
+
+    A value is read as TOML where it is valid TOML (`true`, `5`, `["a"]`), otherwise as a string. Raises
+    `ConfigError` for a variable that names no existing place, so that a misspelt one is not silently without effect.
+    """
+    origins: dict[tuple[str, ...], str] = {}
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or variable.startswith("RAGWATCH_TEST_"):
+            continue
+        parts = variable.removeprefix(PREFIX).lower().split("__")
+        place: Any = values
+        for part in parts[:-1]:
+            place = _descend(place, part, variable)
+        if not isinstance(place, dict):
+            raise ConfigError(f"environment variable {variable} names no setting")
+        place[parts[-1]] = _parse(environment[variable])
+        origins[tuple(parts)] = variable
+    return origins
+
+
+def _descend(place: Any, part: str, variable: str) -> Any:
+    if isinstance(place, list) and part.isdigit() and int(part) < len(place):
+        return place[int(part)]
+    if isinstance(place, dict):
+        return place.setdefault(part, {})
+    raise ConfigError(
+        f"environment variable {variable} names no setting: there is no {part!r} there",
+        hint="sections are joined by two underscores: RAGWATCH_STORE__URL, RAGWATCH_SOURCES__0__PATH",
+    )
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return text if isinstance(value, dict) else value
+
+
+def _config_error(path: Path, text: str, error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigError:
+    lines = []
+    for problem in error.errors(include_url=False):
+        # A union's tag ("files") stands in the location and is no key of the file.
+        location = tuple(str(p) for p in problem["loc"] if p not in ("files", "sql", "jsonl", "parquet"))
+        variable = origins.get(location)
+        where = f"environment variable {variable}" if variable else f"{path}:{_line_of(text, location)}"
+        lines.append(f"{where}: {_describe(location, problem)}")
+    hint = "the keys are explained in the comments that `ragwatch init` writes, and in the README"
+    return ConfigError("\n".join(lines), hint=hint)
+
+
+def _describe(location: tuple[str, ...], problem: Any) -> str:
+    key = ".".join(location) or "the file"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)
+        return f"{key}: unknown key" + (f'; did you mean "{near[0]}"?' if near else "")
+    if problem["type"] == "missing":
+        return f"{key}: must be set"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(problem["input"], dict | list) else f" = {problem['input']!r}"
+    return f"{key}{shown}: {message}"
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    sections: dict[str, list[type[BaseModel]]] = {
+        "": [Config],
+        "store": [StoreConfig],
+        "encoder": [EncoderConfig],
+        "chunker": [ChunkerConfig],
+        "sources": [FilesConfig, SqlConfig, RecordsConfig],
+        "state": [StateConfig],
+        "guards": [GuardsConfig],
+    }
+    return [name for model in sections.get(location[0] if location else "", []) for name in model.model_fields]
+
+
+def _line_of(text: str, location: tuple[str, ...]) -> int:
+    """Return the line that sets a key, or the line of its section, or 1. Pydantic keeps no lines."""
+    section: tuple[str, ...] = ()
+    sources = -1
+    best = 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?", line)
+        if header:
+            section = tuple(header[1].split("."))
+            if section == ("sources",) and line.lstrip().startswith("[["):
+                sources += 1
+                section = ("sources", str(sources))
+            if location[: len(section)] == section:
+                best = number
+            continue
+        key = re.match(r"\s*([\w-]+)\s*=", line)
+        if key and (*section, key[1]) == location[: len(section) + 1]:
+            return number
+    return best
+
+
+def read_secret(variable: str | None, file: str | None, *, what: str, base: Path) -> str | None:
+    """Return a secret from the environment variable or the file that the configuration names.
+
+    Raises `ConfigError` naming the variable or the file, never the secret, where it is empty or absent.
+    """
+    if variable:
+        value = os.environ.get(variable, "")
+        if not value:
+            raise ConfigError(f"{what}: environment variable {variable} is not set", hint=f"export {variable}=...")
+        return value
+    if file:
+        try:
+            value = (base / file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"{what}: {base / file} cannot be read: {error.strerror}") from None
+        if not value:
+            raise ConfigError(f"{what}: {base / file} is empty")
+        return value
+    return None

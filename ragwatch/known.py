@@ -1,0 +1,43 @@
+"""What is known without asking source or index: the newest runs and what they found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ragwatch.health.findings import Status
+from ragwatch.ports import RunRecord, State
+
+DEEP = "last deep scan"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStatus:
+    """The last word on a collection, and how old it is."""
+
+    collection: str
+    status: Status
+    last: Mapping[str, RunRecord | None]
+    """Newest run per line of the report: scan, deep scan, reindex."""
+    now: datetime
+
+
+def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
+    """Compute the status from the newest scan; unknown without one, or where a repair has run since.
+
+    A verified repair is itself a comparison and counts as healthy; an unverified one is degraded.
+    """
+    scans = state.runs(collection=collection, verb="scan", limit=200)
+    scan = next(iter(scans), None)
+    repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
+    deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
+    last = {"last scan": scan, DEEP: deep, "last reindex": repair}
+    return KnownStatus(collection, _status(scan, repair), last, now)
+
+
+def _status(scan: RunRecord | None, repair: RunRecord | None) -> Status:
+    newest = max((run for run in (scan, repair) if run), key=lambda run: run.started, default=None)
+    if newest is None or newest.outcome in ("running", "failed", "interrupted"):
+        return Status.UNKNOWN
+    if newest.verb == "reindex" and newest.summary.get("verified") is not True:
+        return Status.DEGRADED
+    return Status(str(newest.summary.get("status", Status.UNKNOWN)))

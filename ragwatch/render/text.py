@@ -1,0 +1,242 @@
+"""Reports as text for people. Pure: values in, Rich renderables out; the caller prints them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ragwatch.corpus.identity import Json
+from ragwatch.estimate import Estimate
+from ragwatch.health.findings import Finding, Severity, Status, counts
+from ragwatch.index.guards import Breach
+from ragwatch.index.plan import Plan
+from ragwatch.jobs import Job
+from ragwatch.known import KnownStatus
+from ragwatch.ports import RunRecord
+from ragwatch.reindex import ReindexReport
+from ragwatch.scan import ScanReport
+
+STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+STATUS_STYLE = {Status.HEALTHY: "bold green", Status.DEGRADED: "bold red", Status.UNKNOWN: "bold yellow"}
+SHOWN = 20
+
+
+def number(value: int, noun: str) -> str:
+    """Return "1 chunk", "2 chunks", "12,345 chunks"."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that a person would use."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Return how long ago something was, coarsely."""
+    age = max(now - then, timedelta())
+    return "just now" if age < timedelta(seconds=60) else f"{duration(age.total_seconds())} ago"
+
+
+def scan_text(report: ScanReport, *, verbose: bool = False) -> RenderableType:
+    """Return the scan as a person reads it: verdict, what was compared, findings by kind, what to type."""
+    verdict = Text.assemble(
+        (str(report.status).upper(), STATUS_STYLE[report.status]), f"  collection {report.collection}"
+    )
+    compared = Text(
+        f"{number(report.documents, 'document')}, {number(report.chunks, 'chunk')} in the sources; "
+        f"{number(report.points, 'point')} in the index; {report.mode} scan, {duration(report.elapsed_s)}",
+        style="dim",
+    )
+    parts: list[RenderableType] = [verdict, compared]
+    if report.findings:
+        parts += [Text(), _findings_table(report.findings, verbose=verbose), Text(), *_next_steps(report)]
+    if report.mode == "fast":
+        parts.append(
+            Text(
+                "Counts and revisions were compared; `ragwatch scan --deep` reads every chunk and vector.", style="dim"
+            )
+        )
+    return Group(*parts)
+
+
+def _findings_table(findings: Sequence[Finding], *, verbose: bool) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("finding", no_wrap=True)
+    table.add_column("subject", overflow="fold", ratio=2)
+    table.add_column("evidence", overflow="fold", ratio=3)
+    shown = findings if verbose else _per_kind(findings)
+    for finding in shown:
+        table.add_row(
+            Text(str(finding.kind), style=STYLE[finding.severity]), escape(finding.subject), escape(finding.reason)
+        )
+    summary = ", ".join(f"{count:,} {kind}" for kind, count in counts(findings).items())
+    parts: list[RenderableType] = [Text(f"{number(len(findings), 'finding')}: {summary}"), table]
+    if len(shown) < len(findings):
+        parts.append(Text(f"… and {len(findings) - len(shown):,} more (--verbose shows all, --json too)", style="dim"))
+    return Group(*parts)
+
+
+def _per_kind(findings: Sequence[Finding]) -> list[Finding]:
+    """Choose what fits a screen: a few of each kind, so that no kind is hidden behind another."""
+    kinds = {finding.kind for finding in findings}
+    each = max(2, SHOWN // len(kinds))
+    taken: dict[str, int] = {}
+    chosen = []
+    for finding in findings:
+        taken[finding.kind] = taken.get(finding.kind, 0) + 1
+        if taken[finding.kind] <= each:
+            chosen.append(finding)
+    return chosen
+
+
+def _next_steps(report: ScanReport) -> Iterable[RenderableType]:
+    if report.conflicts:
+        yield Text("A repair is refused: " + "; ".join(report.conflicts), style="red")
+    elif not report.plan.empty:
+        yield Text.assemble(
+            "Repair: ", ("ragwatch plan", "bold"), " shows what it costs, ", ("ragwatch reindex", "bold"), " does it."
+        )
+
+
+def plan_text(plan: Plan, estimate: Estimate, found: Sequence[Breach]) -> RenderableType:
+    """Return the plan as a person reads it: cost first, then the documents, then what would refuse it."""
+    if plan.empty:
+        return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
+    totals = plan.totals
+    cost = Table(box=None, pad_edge=False, show_header=False)
+    cost.add_row(
+        "encode",
+        f"{number(totals.encode_chunks, 'chunk')}, {number(totals.encode_tokens, 'token')}{estimate_text(estimate)}",
+    )
+    cost.add_row(
+        "write", f"{number(totals.write, 'point')}, {totals.reuse:,} of them with a vector that the index already has"
+    )
+    cost.add_row("relabel", f"{number(totals.relabel, 'point')} (payload only)")
+    cost.add_row("delete", f"{number(totals.delete, 'point')}, each after its replacement is in place")
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"Plan {plan.digest[:12]}", "bold"),
+            f"  {number(totals.documents, 'document')} of collection {plan.collection}",
+        ),
+        *([Text("The collection is created first.")] if plan.create else []),
+        cost,
+        Text(),
+        _changes_table(plan),
+    ]
+    parts += [Text(f"REFUSED  {breach.guard}: {breach.fact}", style="bold red") for breach in found]
+    return Group(*parts)
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """Return time and money in words, or nothing where neither is known."""
+    time = f", about {duration(estimate.seconds)}" if estimate.seconds is not None else ""
+    money = f", {estimate.price:,.4f} {estimate.currency}" if estimate.price is not None else ""
+    return f"{time}{money}"
+
+
+def _changes_table(plan: Plan) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("document", overflow="fold", ratio=2)
+    for name in ("encode", "write", "relabel", "delete"):
+        table.add_column(name, justify="right")
+    table.add_column("why", overflow="fold", ratio=3)
+    for change in plan.changes[:SHOWN]:
+        numbers = (len(change.encode), change.write, change.relabel, len(change.delete))
+        table.add_row(escape(change.id), *(str(n) if n else "·" for n in numbers), escape(change.reason))
+    if len(plan.changes) <= SHOWN:
+        return table
+    return Group(table, Text(f"… and {len(plan.changes) - SHOWN:,} more documents (--json shows all)", style="dim"))
+
+
+def reindex_text(report: ReindexReport) -> RenderableType:
+    """Return the repair as a person reads it."""
+    if report.declined:
+        return Text("Nothing was changed.")
+    if report.plan.empty and report.verified:
+        return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
+    done = report.applied
+    parts: list[RenderableType] = [
+        Text(
+            f"Encoded {number(done.encoded_chunks, 'chunk')} ({number(done.encoded_tokens, 'token')}), "
+            f"wrote {number(done.upserted, 'point')} ({done.reused_vectors:,} with a reused vector), "
+            f"relabelled {done.payload_updates:,}, deleted {done.deleted:,}; {duration(report.elapsed_s)}"
+        )
+    ]
+    parts += [Text(f"quarantined  {key}: {why}", style="yellow") for key, why in sorted(done.quarantined.items())]
+    if report.verified:
+        parts.append(
+            Text.assemble(
+                ("VERIFIED", "bold green"), "  every document of the plan is in the index as the source has it"
+            )
+        )
+    else:
+        parts.append(Text.assemble(("NOT VERIFIED", "bold red"), "  run `ragwatch reindex` again for what is left:"))
+        parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
+    return Group(*parts)
+
+
+def status_text(known: KnownStatus) -> RenderableType:
+    """Return what is known from the last runs, with its age; no run is shown as unknown."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, run in known.last.items():
+        table.add_row(name, _run_line(run, known.now))
+    head = Text.assemble((str(known.status).upper(), STATUS_STYLE[known.status]), f"  collection {known.collection}")
+    return Group(head, table)
+
+
+def jobs_text(jobs: Sequence[Job]) -> RenderableType:
+    """Return the jobs with their default triggers."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("job", "default trigger", "what"):
+        table.add_column(name, overflow="fold")
+    for job in jobs:
+        table.add_row(job.name, job.trigger, escape(job.summary))
+    return table
+
+
+def _run_line(run: RunRecord | None, now: datetime) -> str:
+    if run is None:
+        return "never"
+    found = run.summary.get("counts")
+    details = ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
+    verified = (
+        {True: "verified", False: "not verified"}.get(run.summary.get("verified") is True)
+        if "verified" in run.summary
+        else ""
+    )
+    extra = "; ".join(part for part in (details, verified or "") if part)
+    return f"{ago(run.started, now)}, {run.outcome}" + (f": {extra}" if extra else "")
+
+
+def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
+    """Return the runs, newest first."""
+    if not runs:
+        return Text("No runs yet. Begin with: ragwatch scan")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("started", "verb", "collection", "outcome", "what"):
+        table.add_column(name, overflow="fold")
+    for run in runs:
+        table.add_row(ago(run.started, now), run.verb, run.collection, run.outcome, _what(run.summary))
+    return table
+
+
+def _what(summary: Mapping[str, Json]) -> str:
+    if "error" in summary:
+        return escape(str(summary["error"]))
+    if "encoded_chunks" in summary:
+        return (
+            f"encoded {summary['encoded_chunks']}, wrote {summary['upserted']}, deleted {summary['deleted']}, "
+            f"{'verified' if summary.get('verified') else 'not verified'}"
+        )
+    found = summary.get("counts")
+    shown = ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
+    return f"{summary.get('status', '')}{': ' + shown if shown else ''}"
