@@ -1,3 +1,50 @@
-"""ragwatch proves that a vector index matches its corpus, and repairs exactly what differs."""
+"""ragwatch proves that a vector index matches its corpus, and repairs exactly what differs.
+
+The verbs are functions on typed values: open a pipeline from a configuration, then `scan`, `plan_repair` and
+`reindex`. Names are imported when they are first used.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ragwatch.app import load, open_pipeline
+    from ragwatch.index.guards import Guard, Limits
+    from ragwatch.pipeline import Pipeline
+    from ragwatch.reindex import Consent, Selection, plan_repair, reindex
+    from ragwatch.scan import scan
+
+__all__ = [
+    "Consent",
+    "Guard",
+    "Limits",
+    "Pipeline",
+    "Selection",
+    "load",
+    "open_pipeline",
+    "plan_repair",
+    "reindex",
+    "scan",
+]
+
+_HOME = {
+    "load": "ragwatch.app",
+    "open_pipeline": "ragwatch.app",
+    "Guard": "ragwatch.index.guards",
+    "Limits": "ragwatch.index.guards",
+    "Pipeline": "ragwatch.pipeline",
+    "Consent": "ragwatch.reindex",
+    "Selection": "ragwatch.reindex",
+    "plan_repair": "ragwatch.reindex",
+    "reindex": "ragwatch.reindex",
+    "scan": "ragwatch.scan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOME:
+        raise AttributeError(f"module 'ragwatch' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

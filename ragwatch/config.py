@@ -55,11 +55,13 @@ class EncoderConfig(Section):
     revision: str | None = None
     device: str | None = None
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    passage_prompt: str = ""
-    query_prompt: str = ""
+    backend: Literal["torch", "onnx", "openvino"] = "torch"
+    weights_file: str = ""
+    passage_prompt: str | None = None
+    query_prompt: str | None = None
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=2048)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=2048)] | None = None
     base_url: str | None = None
     api_key_env: str | None = None
     api_key_file: str | None = None

@@ -1,0 +1,159 @@
+"""Wiring: from a configuration file to the ports of one collection, and the questions around them."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ragwatch.config import Config, load_config, read_secret
+from ragwatch.corpus.document import Chunker
+from ragwatch.errors import ConfigError, NotFoundError
+from ragwatch.estimate import Estimate, estimate
+from ragwatch.index.guards import Guard
+from ragwatch.index.plan import Plan
+from ragwatch.known import KnownStatus, known_status
+from ragwatch.pipeline import Clock, Pipeline
+from ragwatch.ports import Encoder, RunRecord, State, Store
+from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+
+RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration, the file it came from, and the folder that its relative paths start at."""
+
+    config: Config
+    path: Path
+
+    @property
+    def base(self) -> Path:
+        return self.path.parent
+
+
+def utc_now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def load(path: Path) -> Settings:
+    """Read the configuration and the environment. Raises `NotFoundError` and `ConfigError`."""
+    return Settings(load_config(path, os.environ), path.absolute())
+
+
+@contextmanager
+def open_pipeline(
+    path: Path, *, settings: Settings | None = None, clock: Clock = utc_now
+) -> Iterator[Pipeline]:
+    """Open everything that the configuration names, and close it again whatever happens."""
+    chosen = settings or load(path)
+    config, base = chosen.config, chosen.base
+    encoder = make_encoder(config, base)
+    state = make_state(config, base)
+    try:
+        store = make_store(config, base)
+        try:
+            yield Pipeline(
+                collection=config.collection,
+                sources=tuple(make_source(source, base) for source in config.sources),
+                chunker=make_chunker(config, encoder),
+                encoder=encoder,
+                store=store,
+                state=state,
+                clock=clock,
+                layout=config.store.layout,
+                distance=config.store.distance,
+                vector_name=config.store.vector_name,
+            )
+        finally:
+            store.close()
+    finally:
+        state.close()
+
+
+def estimate_plan(plan: Plan, pipeline: Pipeline, settings: Settings) -> Estimate:
+    """Estimate what a plan costs from earlier runs and the configured price."""
+    encoder = settings.config.encoder
+    runs = pipeline.state.runs(collection=pipeline.collection, verb="reindex")
+    return estimate(plan, runs, price=encoder.price_per_million_tokens, currency=encoder.currency)
+
+
+def current_status(path: Path) -> KnownStatus:
+    """Compute the status from the state database alone."""
+    settings = load(path)
+    state = make_state(settings.config, settings.base)
+    try:
+        return known_status(state, settings.config.collection, utc_now())
+    finally:
+        state.close()
+
+
+def past_runs(path: Path, limit: int) -> tuple[list[RunRecord], datetime]:
+    """Return the newest runs of the collection, and the time."""
+    settings = load(path)
+    state = make_state(settings.config, settings.base)
+    try:
+        return state.runs(collection=settings.config.collection, limit=limit), utc_now()
+    finally:
+        state.close()
+
+
+def holder_name() -> str:
+    """Return the name under which this process holds a lease: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def read_overrides(names: Sequence[str]) -> tuple[Guard, ...]:
+    """Read the guards that `--override` names. Raises `ConfigError` naming those that there are."""
+    known = {str(guard): guard for guard in Guard}
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"--override {name!r} names no guard", hint=f"the guards are: {', '.join(known)}; a refused plan names its own"
+            )
+    return tuple(known[name] for name in names)
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Save a plan with its digest. Raises `ConfigError` where the file cannot be written."""
+    text = json.dumps({"digest": plan.digest, "plan": plan.to_json()}, indent=1, ensure_ascii=False)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the plan cannot be saved to {path}: {error.strerror}") from None
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a saved plan. Raises `NotFoundError`, or `ConfigError` where it is no plan or was altered."""
+    again = "make a new one: ragwatch plan --out FILE"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        plan = Plan.from_json(value["plan"])
+        digest = str(value["digest"])
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no plan file {path}", hint=again) from None
+    except OSError as error:
+        raise ConfigError(f"plan file {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is not a saved plan: {type(error).__name__}: {error}", hint=again) from None
+    if plan.digest != digest:
+        raise ConfigError(
+            f"{path} was altered: its content has digest {plan.digest[:12]}, it says {digest[:12]}", hint=again
+        )
+    return plan
+
+
+def interrupted_plan(pipeline: Pipeline) -> Plan:
+    """Return the plan of the newest repair, if that did not finish. Raises `NotFoundError` if it did."""
+    nothing = NotFoundError("no interrupted repair of this collection is known", hint="ragwatch reindex")
+    newest = next(iter(pipeline.state.runs(collection=pipeline.collection, verb="reindex", limit=1)), None)
+    if newest is None or newest.outcome not in RESUMABLE:
+        raise nothing
+    value = pipeline.state.plan(str(newest.summary.get("plan_digest", "")))
+    if value is None:
+        raise nothing
+    return Plan.from_json(value)

@@ -1,0 +1,158 @@
+"""From each section of a configuration to its adapter. Adapters are imported when they are needed."""
+
+import importlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ragwatch.config import Config, EncoderConfig, FilesConfig, RecordsConfig, SourceConfig, SqlConfig, read_secret
+from ragwatch.corpus.document import Chunker, Markup
+from ragwatch.errors import ConfigError
+from ragwatch.ports import Encoder, Source, State, Store
+
+DEFAULT_WINDOW = 510
+"""Chunk size in tokens where an endpoint's window is not known: what nearly every embedding model reads whole."""
+DEFAULT_STATE = "sqlite:///.ragwatch/state.db"
+
+
+def make_state(config: Config, base: Path) -> State:
+    """Open the state database; a relative SQLite path starts at the configuration's folder."""
+    from ragwatch.state import open_state
+
+    url = read_secret(config.state.url_env, None, what="state.url_env", base=base) or config.state.url or DEFAULT_STATE
+    scheme, separator, rest = url.partition(":///")
+    if separator and scheme.startswith("sqlite") and rest and not rest.startswith("/") and rest != ":memory:":
+        url = f"{scheme}:///{base / rest}"
+    return open_state(url)
+
+
+def make_store(config: Config, base: Path) -> Store:
+    """Open the collection's store: the server of `url`, or the embedded engine of `path`."""
+    from ragwatch.stores import open_store
+
+    section = config.store
+    return open_store(
+        config.collection,
+        url=section.url,
+        path=base / section.path,
+        api_key=read_secret(section.api_key_env, section.api_key_file, what="store.api_key", base=base),
+        api_key_name=section.api_key_env or section.api_key_file or "store.api_key_env",
+        prefer_grpc=section.grpc,
+        grpc_port=section.grpc_port,
+        timeout=section.timeout_s,
+        vector_name=section.vector_name,
+        layout=section.layout,
+    )
+
+
+def make_encoder(config: Config, base: Path) -> Encoder:
+    """Construct the encoder; weights are loaded when it first encodes."""
+    section = config.encoder
+    return _endpoint(section, base) if section.kind == "openai" else _local(section, base)
+
+
+def _local(section: EncoderConfig, base: Path) -> Encoder:
+    from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
+    from ragwatch.encoders.settings import SentenceTransformerSettings
+
+    relative = base / section.model
+    return SentenceTransformerEncoder(
+        SentenceTransformerSettings(
+            model=str(relative) if section.model.startswith(".") and relative.is_dir() else section.model,
+            revision=section.revision or "",
+            passage_prompt=section.passage_prompt,
+            query_prompt=section.query_prompt,
+            max_seq_length=section.max_tokens,
+            truncate_dim=section.dimensions,
+            precision=section.precision,
+            backend=section.backend,
+            weights_file=section.weights_file,
+            device=section.device or "",
+            batch_size=section.batch_size or 0,
+            digest_cache=base / ".ragwatch" / "cache",
+        )
+    )
+
+
+def _endpoint(section: EncoderConfig, base: Path) -> Encoder:
+    from ragwatch.encoders.openai_compatible import EndpointEncoder
+    from ragwatch.encoders.settings import EndpointSettings
+
+    key = read_secret(section.api_key_env, section.api_key_file, what="encoder.api_key", base=base)
+    return EndpointEncoder(
+        EndpointSettings(
+            base_url=section.base_url or "",
+            model=section.model,
+            api_key=key or "",
+            api_key_name=section.api_key_env or section.api_key_file or "encoder.api_key_env",
+            dimensions=section.dimensions if section.request_dimensions else None,
+            expected_dimension=section.dimensions,
+            passage_prefix=section.passage_prompt or "",
+            query_prefix=section.query_prompt or "",
+            max_tokens=section.max_tokens or 0,
+            tokenizer=section.tokenizer or "",
+            batch_texts=section.batch_size or 64,
+            timeout=section.timeout_s,
+        )
+    )
+
+
+def make_chunker(config: Config, encoder: Encoder) -> Chunker:
+    """Construct the chunker; the built-in one is sized to the encoder's window unless the file says less."""
+    section = config.chunker
+    if section.kind == "sections":
+        from ragwatch.corpus.chunking import SectionChunker
+
+        window = encoder.max_tokens or DEFAULT_WINDOW
+        return SectionChunker(max_tokens=min(section.max_tokens or window, window))
+    return _external_chunker(section.kind, section.target or "", section.options)
+
+
+def _external_chunker(kind: str, target: str, options: dict[str, object]) -> Chunker:
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+    from ragwatch.corpus.callable_chunker import CallableChunker
+
+    module_name, _, name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        hint = "install the package, or give the target as module:name"
+        raise ConfigError(f"chunker.target {target!r} cannot be imported: {error}", hint=hint) from None
+    distribution = next(iter(packages_distributions().get(module_name.partition(".")[0], [])), "")
+    try:
+        release = f"{distribution} {version(distribution)}" if distribution else ""
+    except PackageNotFoundError:
+        release = ""
+    try:
+        split = found(**options) if kind == "langchain" else found
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"chunker.options do not fit {target}: {error}") from None
+    return CallableChunker(split, target, options=options, distribution=release)
+
+
+def make_source(section: SourceConfig, base: Path) -> Source:
+    """Construct a source; nothing is read yet."""
+    if isinstance(section, FilesConfig):
+        return _files(section, base)
+    if isinstance(section, SqlConfig):
+        return _sql(section)
+    return _records(section, base)
+
+
+def _located(path: str, base: Path) -> str:
+    return path if "://" in path or "::" in path else str(base / path)
+
+
+def _files(section: FilesConfig, base: Path) -> Source:
+    from ragwatch.sources.files import FileSource
+
+    return FileSource(
+        section.name,
+        _located(section.path, base),
+        include=section.include,
+        exclude=section.exclude,
+        max_bytes=section.max_bytes,
+        markup=None if section.markup == "auto" else Markup(section.markup),
+        storage_options=section.storage_options,
+    )
