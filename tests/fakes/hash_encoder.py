@@ -79,7 +79,10 @@ class HashEncoder:
         hashes: list[int] = []
         lengths: list[int] = []
         for text in texts:
-            content = text.lower().encode("utf-8", "surrogatepass")
+            try:
+                content = text.lower().encode()
+            except UnicodeEncodeError:
+                raise EncoderInputError("a text holds a lone surrogate") from None
             words = content.split()[: self.window or None] or [b"\x00" + content]
             hashes += map(crc32, words)
             lengths.append(len(words))

@@ -1,0 +1,53 @@
+"""Encoders that several tests share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ragwatch.encoders import EndpointSettings, SentenceTransformerSettings, resolve_model
+from ragwatch.encoders.openai_compatible import EndpointEncoder
+from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
+from tests.fakes.hash_encoder import HashEncoder
+from tests.servers.embeddings import EmbeddingServer
+
+
+@pytest.fixture(scope="session")
+def minilm() -> SentenceTransformerEncoder:
+    """The default model, from the installed package, on the CPU; loaded once."""
+    return SentenceTransformerEncoder(SentenceTransformerSettings(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    folder = resolve_model("all-MiniLM-L6-v2").folder
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddingServer]:
+    with EmbeddingServer(HashEncoder()).running() as running:
+        yield running
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """The pauses that an endpoint's encoder wanted to make."""
+    return []
+
+
+@pytest.fixture
+def endpoint(server: EmbeddingServer, pauses: list[float]) -> Iterator[Callable[..., EndpointEncoder]]:
+    """Make encoders that ask the server, with settings as given; pauses are noted, not made."""
+    opened: list[EndpointEncoder] = []
+
+    def make(**settings: object) -> EndpointEncoder:
+        given = {"base_url": server.base_url, "model": server.model, "timeout": 5.0, **settings}
+        encoder = EndpointEncoder(EndpointSettings(**given), sleep=pauses.append, jitter=lambda: 1.0)  # type: ignore[arg-type]
+        opened.append(encoder)
+        return encoder
+
+    yield make
+    for encoder in opened:
+        encoder.close()
