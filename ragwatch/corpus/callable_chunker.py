@@ -69,6 +69,11 @@ class CallableChunker:
             }
         )
 
+    @property
+    def max_tokens(self) -> int:
+        """0: foreign chunkers promise no length."""
+        return 0
+
     def split(self, document: Document, count_tokens: TokenCounter) -> list[Chunk]:  # noqa: ARG002
         """Return the splitter's chunks. Tokens are not counted: sizes are the splitter's own business."""
         if not document.text.strip():

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+from typing import NamedTuple
 from zlib import crc32
 
 from ragwatch.corpus.document import Chunk, Document, TokenCounter
@@ -43,7 +44,6 @@ _CHARACTERS_PER_TOKEN = 10
 """No text counts fewer tokens than this allows: WordPiece makes one unknown token of a word of any length."""
 
 _SLICE = 32
-_MIN_SLICE = 8
 _SLICE_CONTEXT = 4
 _LEAST_MAX_TOKENS = 16
 
@@ -74,8 +74,7 @@ _KIND_BIT = {
 _FRONT = (BlockKind.HEADING, BlockKind.TARGET)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A block, or a word of a block that is too long. `rank` is that of the boundary after it.
 
     `kinds` is the bit of the block's kind; a block that introduces another counts as that one.
@@ -89,14 +88,14 @@ class _Piece:
     last: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SectionChunker:
     """Cuts documents at headings, and long sections at boundaries that their own words choose.
 
     Guarantees, beside those of `Chunker`: no chunk holds text of two sections; the chunk that opens a section holds
-    its heading; no chunk has more than `max_tokens` tokens, provided that the counter adds at most one token when two
-    texts are joined by a space and finds at most four in a character; edits of white space alone change no chunk's
-    digest; the tokenizer is called at most twice per document.
+    its heading; no chunk has more than `max_tokens` tokens, provided that a space between two words costs no token
+    of its own (true of WordPiece, SentencePiece and byte-pair encoders) and a character at most four; edits of white
+    space alone change no chunk's digest; the tokenizer is called at most twice per document.
 
     `max_tokens` is the encoder's window without its special tokens. `mixed_tokens` caps chunks that mix prose, code
     and version notes: equal to `max_tokens`, every section that fits stays whole; lower, less is re-encoded when only
@@ -110,11 +109,9 @@ class SectionChunker:
     def __post_init__(self) -> None:
         if self.max_tokens < _LEAST_MAX_TOKENS:
             raise ConfigError(f"max_tokens is {self.max_tokens}", hint=f"Use at least {_LEAST_MAX_TOKENS} tokens.")
-        if not 0 <= self.min_tokens <= self.mixed_tokens <= self.max_tokens:
-            raise ConfigError(
-                f"min_tokens {self.min_tokens}, mixed_tokens {self.mixed_tokens}, max_tokens {self.max_tokens}",
-                hint="They must be in ascending order.",
-            )
+        for name, tokens in (("mixed_tokens", self.mixed_tokens), ("min_tokens", self.min_tokens)):
+            if not 0 <= tokens <= self.max_tokens:
+                raise ConfigError(f"{name} is {tokens}", hint=f"Use 0 to max_tokens, which is {self.max_tokens}.")
 
     @property
     def fingerprint(self) -> str:
@@ -222,7 +219,8 @@ def _count(texts: list[str], count_tokens: TokenCounter) -> list[int]:
 
 def _slices(word: str, longest: int) -> list[str]:
     """Cut a word where its own characters say so, so that slices recur when something is inserted before them."""
-    most, least = min(_SLICE, longest), min(_MIN_SLICE, longest)
+    most = min(_SLICE, longest)
+    least = most // 4
     slices: list[str] = []
     begin = len(word) - len(word.lstrip())
     for end in range(begin + 1, len(word.rstrip())):

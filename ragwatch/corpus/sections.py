@@ -83,7 +83,7 @@ def _assemble(lines: list[str], starts: list[_Start]) -> Iterator[Section]:
     for start, block in zip(starts, _blocks(lines, starts), strict=True):
         if start.level:
             targets = _pop_targets(blocks)
-            if any(block.kind is not BlockKind.HEADING for block in blocks):
+            if blocks and blocks[-1].kind is not BlockKind.HEADING:
                 yield Section(tuple(title for _, title in path), tuple(blocks))
                 blocks = []
             blocks += targets
@@ -150,6 +150,11 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+@cache
+def _inline_parser() -> MarkdownIt:
+    return MarkdownIt("commonmark")
+
+
 def _markdown(lines: list[str]) -> Iterator[_Start]:
     front = _front_matter(lines)
     tokens = _parser().parse("\n".join([""] * front + lines[front:]))
@@ -185,8 +190,7 @@ def _front_matter(lines: list[str]) -> int:
 def _markdown_title(content: str) -> str:
     if len(content) > _TITLE_LIMIT:
         return " ".join(content.split())
-    parser = MarkdownIt("commonmark")
-    inline: list[Token] = parser.parseInline(content)[0].children or []
+    inline: list[Token] = _inline_parser().parseInline(content)[0].children or []
     return " ".join("".join(token.content or " " * (token.type == "softbreak") for token in inline).split())
 
 
