@@ -1,0 +1,70 @@
+"""Keeping passwords, keys and tokens of a source's address out of every message."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+MASK = "***"
+
+_SECRET_NAME = re.compile(
+    r"pass|pwd|secret|token|key|sig|cred|auth|sas|conn(ection)?_?str|cookie|header", re.IGNORECASE
+)
+_USERINFO = re.compile(r"://([^:/@?#]*)(?::([^/?#\s]*|[^@]*))?@")
+_PARAMETER = re.compile(r"[?&;]([^=&;#\s]+)=([^&;#\s]*)")
+
+
+class Redactor:
+    """Replaces the secrets of one address and its options in a text, also in their percent-encoded forms."""
+
+    def __init__(self, url: str, options: Mapping[str, object] | None = None) -> None:
+        found = {*_url_secrets(url), *_option_secrets(options or {})}
+        spelled = {form for secret in found for form in _spellings(secret) if form}
+        # Longest first: a secret may be part of another.
+        self._pattern = re.compile(
+            "|".join(re.escape(form) for form in sorted(spelled, key=len, reverse=True)) or "(?!)"
+        )
+        self.url = self(url)
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(MASK, text)
+
+    def __repr__(self) -> str:
+        return f"Redactor({self.url!r})"
+
+
+def _url_secrets(url: str) -> Iterator[str]:
+    for user, password in _USERINFO.findall(url):
+        if password:
+            yield password
+        elif url.startswith("http"):
+            yield user
+    for name, value in _PARAMETER.findall(url):
+        if _SECRET_NAME.search(name):
+            yield value
+
+
+def _option_secrets(options: Mapping[str, object]) -> Iterator[str]:
+    for name, value in options.items():
+        if _SECRET_NAME.search(str(name)):
+            yield from _leaves(value)
+        elif isinstance(value, Mapping):
+            yield from _option_secrets(value)
+        elif isinstance(value, str):
+            yield from _url_secrets(value)
+
+
+def _leaves(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    elif isinstance(value, str):
+        yield value
+        yield value.rpartition(" ")[2]
+
+
+def _spellings(secret: str) -> set[str]:
+    plain = {secret, unquote(secret), unquote_plus(secret)}
+    return plain | {quote(form, safe="") for form in plain} | {quote_plus(form) for form in plain}

@@ -1,0 +1,164 @@
+"""Any fsspec file system as a `Tree`: object stores, SFTP, archives, memory.
+
+Each tree connects anew and keeps no listing: fsspec caches instances and listings for the life of the process,
+and a daemon would go on seeing yesterday's files.
+"""
+
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, BinaryIO, cast
+
+from fsspec.core import url_to_fs
+
+from ragwatch.errors import ConfigError, MissingExtraError
+from ragwatch.sources.redaction import Redactor
+from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError
+
+_ETAGS = ("ETag", "etag", "md5Hash", "sha", "CRC")
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
+"""Not `created`: some backends keep it when a file is overwritten."""
+
+_CLIENT_ERRORS = (
+    ("aiohttp", "ClientError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("paramiko.ssh_exception", "SSHException"),
+    ("requests.exceptions", "RequestException"),
+)
+"""What backends let through beside `OSError`. Looked up only once loaded: none of them is imported for this."""
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
+
+
+class RemoteTree:
+    """A folder at an fsspec URL; `options` go to its file system."""
+
+    def __init__(self, url: str, options: Mapping[str, object], redact: Redactor) -> None:
+        self._url = url
+        self._options = dict(options)
+        self._redact = redact
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        with self._translated():
+            try:
+                system, root = url_to_fs(self._url, skip_instance_cache=True, **self._options)
+            except ImportError as error:
+                raise MissingExtraError(
+                    f"{self._redact.url} needs a package that is not installed: {error.name or 'see the hint'}",
+                    hint="install the fsspec backend of this protocol, for example s3fs, gcsfs, adlfs or paramiko",
+                ) from None
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{self._redact.url}: {self._redact(str(error))}") from None
+        return system, str(root).rstrip("/")
+
+    @property
+    def concurrent(self) -> bool:
+        return bool(self._opened[0].async_impl)
+
+    def fresh(self) -> "RemoteTree":
+        return RemoteTree(self._url, self._options, self._redact)
+
+    def check(self) -> None:
+        with self._translated():
+            system, root = self._opened
+            if not system.exists(root) and not system.ls(root, detail=False):
+                raise FileNotFoundError(root)
+
+    def listing(self, folder: str) -> list[Node]:
+        system, _ = self._opened
+        path = self._path(folder)
+        with self._translated():
+            found = system.ls(path, detail=True)
+            # Else the backend keeps every listing of the walk, and answers later questions from it.
+            system.invalidate_cache()
+        nodes = {}
+        for info in found:
+            full = str(info["name"]).rstrip("/")
+            if full.strip("/") != path.strip("/"):
+                kind = {"file": NodeKind.FILE, "directory": NodeKind.FOLDER}.get(info["type"], NodeKind.OTHER)
+                name = full.rpartition("/")[2]
+                nodes[name] = Node(name, kind, False, info)
+            elif info["type"] == "file" and len(found) == 1:
+                raise NotADirectoryError(path)
+        return [nodes[name] for name in sorted(nodes)]
+
+    def stamp(self, node: Node) -> str:
+        return _stamp(cast(Mapping[str, object], node.raw))
+
+    def identity(self, path: str) -> str:
+        return _stamp(self._info(path))
+
+    def follows(self, folder: str) -> bool:  # noqa: ARG002 - no links here
+        return True
+
+    def kind(self, path: str) -> NodeKind | None:
+        try:
+            found = self._info(path)["type"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return {"file": NodeKind.FILE, "directory": NodeKind.FOLDER}.get(str(found), NodeKind.OTHER)
+
+    def read(self, path: str, limit: int) -> bytes:
+        size = self._info(path).get("size")
+        if isinstance(size, int) and size > limit:
+            raise TooLargeError(size)
+        with self._translated(content=True):
+            content = bytes(self._opened[0].cat_file(self._path(path)))
+        if len(content) > limit:
+            raise TooLargeError(len(content))
+        return content
+
+    def open(self, path: str) -> BinaryIO:
+        with self._translated(content=True):
+            return cast(BinaryIO, self._opened[0].open(self._path(path), "rb"))
+
+    def _info(self, path: str) -> Mapping[str, Any]:
+        with self._translated():
+            return cast(Mapping[str, Any], self._opened[0].info(self._path(path)))
+
+    def _path(self, path: str) -> str:
+        root = self._opened[1]
+        return f"{root}/{path}" if root and path else path or root
+
+    @contextmanager
+    def _translated(self, *, content: bool = False) -> Iterator[None]:
+        """Keep the kind of an error and drop what it quotes: messages of clients may hold URLs and keys."""
+        try:
+            yield
+        except (ConfigError, OutOfReachError, DamagedError, TooLargeError):
+            raise
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            base = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+            raise base() from None
+        except _client_errors() as error:
+            raise OutOfReachError(self._describe(error)) from None
+        except _DAMAGED as error:
+            raise (DamagedError if content else OutOfReachError)(self._describe(error)) from None
+
+    def _describe(self, error: BaseException) -> str:
+        text = self._redact(" ".join(str(error).split()))[:200]
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    loaded = [(sys.modules.get(module), name) for module, name in _CLIENT_ERRORS]
+    return (OSError, *(getattr(module, name) for module, name in loaded if module is not None))
+
+
+def _stamp(info: Mapping[str, object]) -> str:
+    size = info.get("size")
+    for key in _ETAGS:
+        if info.get(key):
+            return f"{size}-{info[key]}"
+    for key in _TIMES:
+        if info.get(key):
+            return f"{size}-{info[key]}"
+    return ""
