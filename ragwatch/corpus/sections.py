@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from math import inf
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -105,49 +106,29 @@ def _blocks(lines: list[str], starts: list[_Start]) -> Iterator[Block]:
 
 
 def _pop_targets(blocks: list[Block]) -> list[Block]:
-    count = 0
-    while count < len(blocks) and blocks[-1 - count].kind is BlockKind.TARGET:
-        count += 1
-    targets = blocks[len(blocks) - count :]
-    del blocks[len(blocks) - count :]
+    keep = len(blocks)
+    while keep and blocks[keep - 1].kind is BlockKind.TARGET:
+        keep -= 1
+    targets, blocks[keep:] = blocks[keep:], []
     return targets
-
-
-# --- plain text ---------------------------------------------------------------------------------------------
 
 
 def _plain(lines: list[str]) -> Iterator[_Start]:
     """Paragraphs, told apart by blank lines. No headings: guessing them would make cuts jump with an edit."""
-    blank_above = True
     for number, line in enumerate(lines):
-        blank = not line.strip()
-        if blank_above and not blank:
+        if line.strip() and not (number and lines[number - 1].strip()):
             yield _Start(number)
-        blank_above = blank
 
 
-# --- Markdown -----------------------------------------------------------------------------------------------
-
-_MARKDOWN_STARTS = {
-    "paragraph_open": BlockKind.PROSE,
-    "heading_open": BlockKind.PROSE,
-    "list_item_open": BlockKind.PROSE,
-    "blockquote_open": BlockKind.PROSE,
-    "html_block": BlockKind.PROSE,
-    "hr": BlockKind.PROSE,
-    "fence": BlockKind.VERBATIM,
-    "code_block": BlockKind.VERBATIM,
-    "table_open": BlockKind.VERBATIM,
-}
+_VERBATIM = frozenset({"fence", "code_block", "table_open"})
+_BLOCKS = frozenset({"paragraph_open", "heading_open", "list_item_open", "blockquote_open", "html_block", "hr"})
 _TITLE_LIMIT = 1000
 """Longer titles are taken as they stand: parsing inline markup is not linear in every case."""
 
 
 @cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark").enable("table")
-    parser.core.ruler.disable(["inline", "text_join"])
-    return parser
+    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
 
 
 @cache
@@ -160,13 +141,13 @@ def _markdown(lines: list[str]) -> Iterator[_Start]:
     tokens = _parser().parse("\n".join([""] * front + lines[front:]))
     starts: dict[int, _Start] = {0: _Start(0, BlockKind.VERBATIM)} if front else {}
     for position, token in enumerate(tokens):
-        if token.map is None or token.type not in _MARKDOWN_STARTS:
+        if token.map is None or token.type not in _BLOCKS | _VERBATIM:
             continue
         line = token.map[0]
         if token.type == "heading_open" and token.level == 0:
             starts[line] = _Start(line, level=int(token.tag[1:]), title=_markdown_title(tokens[position + 1].content))
         elif line not in starts or starts[line].kind is BlockKind.PROSE:
-            starts[line] = _Start(line, _MARKDOWN_STARTS[token.type])
+            starts[line] = _Start(line, BlockKind.VERBATIM if token.type in _VERBATIM else BlockKind.PROSE)
     # Link definitions yield no token: on top of a document they still need a block to live in.
     if 0 not in starts and any(line.strip() for line in lines[: min(starts, default=len(lines))]):
         starts[0] = _Start(0)
@@ -175,16 +156,10 @@ def _markdown(lines: list[str]) -> Iterator[_Start]:
 
 def _front_matter(lines: list[str]) -> int:
     """Return how many lines at the top are YAML (`---`) or TOML (`+++`) front matter."""
-    fence = lines[0].rstrip()
-    if fence not in ("---", "+++"):
+    closing = {"---": ("---", "..."), "+++": ("+++",)}.get(lines[0].rstrip())
+    if closing is None or not "".join(lines[1:2]).strip():
         return 0
-    closing = (fence, "...") if fence == "---" else (fence,)
-    for number, line in enumerate(lines[1:], start=1):
-        if line.rstrip() in closing:
-            return number + 1
-        if not line.strip() and number == 1:
-            return 0
-    return 0
+    return next((number + 1 for number, line in enumerate(lines[1:], start=1) if line.rstrip() in closing), 0)
 
 
 def _markdown_title(content: str) -> str:
@@ -193,8 +168,6 @@ def _markdown_title(content: str) -> str:
     inline: list[Token] = _inline_parser().parseInline(content)[0].children or []
     return " ".join("".join(token.content or " " * (token.type == "softbreak") for token in inline).split())
 
-
-# --- reStructuredText ---------------------------------------------------------------------------------------
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1*\s*$")
 _SIMPLE_TABLE = re.compile(r"\s*=+(?: +=+)+\s*$")
@@ -221,8 +194,8 @@ def _rst(lines: list[str]) -> Iterator[_Start]:
             style = (lines[line + height - 1][0], height == 3)
             if style not in styles:
                 styles.append(style)
-            title = _TITLE_MARKUP.sub("", lines[line + height - 2])
-            yield _Start(line, level=styles.index(style) + 1, title=" ".join(title.split()))
+            title = " ".join(_TITLE_MARKUP.sub("", lines[line + height - 2]).split())
+            yield _Start(line, level=styles.index(style) + 1, title=title)
             line += height
         else:
             line = yield from _rst_block(lines, line)
@@ -232,8 +205,8 @@ def _heading_height(lines: list[str], line: int) -> int:
     """Return how many lines the heading at `line` has: 2, 3 with an overline, or 0 when it is none."""
     first, second, third = ([text.rstrip() for text in lines[line : line + 3]] + ["", ""])[:3]
     if _ADORNMENT.match(first):
-        titled = second and third == first and not _ADORNMENT.match(second)
-        return 3 if titled and _covers(first, second.strip()) else 0
+        titled = second and third == first and not _ADORNMENT.match(second) and _covers(first, second.strip())
+        return 3 if titled else 0
     if first[0].isspace() or not _ADORNMENT.match(second) or _NOT_A_TITLE.match(first + " "):
         return 0
     return 2 if _covers(second, first) else 0
@@ -258,7 +231,7 @@ def _rst_block(lines: list[str], line: int) -> Generator[_Start, None, int]:
         end = line + 1
         while end < len(lines) and lines[end].strip() and _indent(lines[end]) > _indent(text):
             end += 1
-        body = _skip_blank(lines, end)
+        body = _body_end(lines, end)
         leads = body < len(lines) and _indent(lines[body]) > _indent(text)
         yield _Start(line, BlockKind.TARGET if _TARGET.match(text) else BlockKind.PROSE, leads)
     else:
@@ -270,7 +243,7 @@ def _rst_block(lines: list[str], line: int) -> Generator[_Start, None, int]:
 
 
 def _literal(lines: list[str], line: int, edge: int) -> Generator[_Start, None, int]:
-    begin = _skip_blank(lines, line)
+    begin = _body_end(lines, line)
     if begin == len(lines) or begin == line:
         return line
     quote = lines[begin].strip()[0]
@@ -288,8 +261,7 @@ def _literal(lines: list[str], line: int, edge: int) -> Generator[_Start, None, 
 
 def _paragraph_end(lines: list[str], line: int) -> int:
     """A paragraph ends at a blank line; an item of a tight list also where the next item begins."""
-    item, indent = _ITEM.match(lines[line]), _indent(lines[line])
-    end = line + 1
+    item, indent, end = _ITEM.match(lines[line]), _indent(lines[line]), line + 1
     while end < len(lines) and lines[end].strip():
         if item and _indent(lines[end]) == indent and _ITEM.match(lines[end]):
             break
@@ -299,24 +271,20 @@ def _paragraph_end(lines: list[str], line: int) -> int:
 
 def _table_end(lines: list[str], line: int) -> int:
     """As docutils: a simple table ends at its third border, or at the second when a blank line follows."""
-    found = 0
+    found, width = 0, len(lines[line].strip())
     for number in range(line + 1, len(lines)):
         if set(lines[number].strip()) in ({"="}, {"=", " "}):
+            if len(lines[number].strip()) != width:
+                break
             found += 1
             if found == 2 or number + 1 == len(lines) or not lines[number + 1].strip():
                 return number + 1
     return _paragraph_end(lines, line)
 
 
-def _body_end(lines: list[str], line: int, edge: int) -> int:
-    """Return the first line after `line` that is neither blank nor indented beyond `edge`."""
+def _body_end(lines: list[str], line: int, edge: float = inf) -> int:
+    """Return the first line from `line` on that is neither blank nor indented beyond `edge`."""
     while line < len(lines) and (not lines[line].strip() or _indent(lines[line]) > edge):
-        line += 1
-    return line
-
-
-def _skip_blank(lines: list[str], line: int) -> int:
-    while line < len(lines) and not lines[line].strip():
         line += 1
     return line
 
@@ -328,5 +296,4 @@ def _indent(line: str) -> int:
 
 def _edge(line: str) -> int:
     """Column where the text of `line` starts, a list marker left out."""
-    item = _ITEM.match(line)
-    return len(line[: item.end()].expandtabs()) if item else _indent(line)
+    return len(line[: item.end()].expandtabs()) if (item := _ITEM.match(line)) else _indent(line)

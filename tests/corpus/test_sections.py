@@ -223,6 +223,7 @@ def test_rst_looks_like_a_heading_but_is_none(text: str) -> None:
         (".. _a:\n.. _b:\nTitle\n=====\nx", "Title"),
         ("text::\n\nTitle\n=====\n\nx", "Title"),
         ("=====  =====\na      b\n=====  =====\n1      2\n=====  =====\n\nTitle\n=====\n\nx", "Title"),
+        ("==  ==\nbroken table\n\nTitle\n=====\n\nx", "Title"),
         ("Get :py:func:`a.b` *now*\n========================\nx", "Get a.b now"),
     ],
 )
