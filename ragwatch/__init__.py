@@ -4,6 +4,9 @@ The verbs are functions on typed values: open a pipeline from a configuration, t
 `reindex`. Names are imported when they are first used.
 """
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -42,9 +45,21 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+class _Package(ModuleType):
+    """Keeps `ragwatch.scan` the function although a module of that name exists.
 
-    if name not in _HOME:
-        raise AttributeError(f"module 'ragwatch' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    Importing a submodule sets it as an attribute of its package, whichever came first; without this,
+    `from ragwatch import scan` would give the function or the module depending on what was imported before.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'ragwatch' has no attribute {name!r}")
+        return getattr(import_module(_HOME[name]), name)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -3,21 +3,20 @@
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ragwatch.config import Config, load_config, read_secret
-from ragwatch.corpus.document import Chunker
+from ragwatch.config import Config, load_config
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard
 from ragwatch.index.plan import Plan
 from ragwatch.known import KnownStatus, known_status
 from ragwatch.pipeline import Clock, Pipeline
-from ragwatch.ports import Encoder, RunRecord, State, Store
+from ragwatch.ports import RunRecord
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
@@ -47,15 +46,18 @@ def load(path: Path) -> Settings:
 
 @contextmanager
 def open_pipeline(
-    path: Path, *, settings: Settings | None = None, clock: Clock = utc_now
+    path: Path, *, settings: Settings | None = None, writing: bool = False, clock: Clock = utc_now
 ) -> Iterator[Pipeline]:
-    """Open everything that the configuration names, and close it again whatever happens."""
+    """Open everything that the configuration names, and close it again whatever happens.
+
+    Unless `writing`, the store is opened with the read-only key where the configuration names one.
+    """
     chosen = settings or load(path)
     config, base = chosen.config, chosen.base
     encoder = make_encoder(config, base)
     state = make_state(config, base)
     try:
-        store = make_store(config, base)
+        store = make_store(config, base, writing=writing)
         try:
             yield Pipeline(
                 collection=config.collection,

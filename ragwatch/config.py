@@ -39,6 +39,8 @@ class StoreConfig(Section):
     url: str | None = None
     api_key_env: str | None = None
     api_key_file: str | None = None
+    read_api_key_env: str | None = None
+    """A read-only key for everything but `reindex`."""
     grpc: bool = False
     grpc_port: Annotated[int, Field(ge=1, le=65535)] = 6334
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
@@ -63,6 +65,8 @@ class EncoderConfig(Section):
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=2048)] | None = None
     base_url: str | None = None
+    request_dimensions: bool = False
+    """Ask the endpoint for `dimensions`, for models that can shorten their vectors."""
     api_key_env: str | None = None
     api_key_file: str | None = None
     tokenizer: str | None = None

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from ragwatch.app import Settings, load, make_encoder, make_source, make_state, make_store
+from ragwatch.app import Settings, load
 from ragwatch.errors import ExitCode, RagwatchError
 from ragwatch.ports import Source, Unreadable
+from ragwatch.wiring import make_encoder, make_source, make_state, make_store
 
 SAMPLE = 20
 
@@ -64,7 +65,7 @@ def _skipped(name: str) -> Check:
 
 
 def _state(settings: Settings) -> str:
-    state = make_state(settings)
+    state = make_state(settings.config, settings.base)
     try:
         runs = state.runs(limit=1)
     finally:
@@ -73,7 +74,7 @@ def _state(settings: Settings) -> str:
 
 
 def _source(source: Source) -> str:
-    ids = []
+    ids: list[str] = []
     listed = 0
     for entry in source.entries():
         listed += 1
@@ -91,7 +92,7 @@ def _source(source: Source) -> str:
 
 
 def _encoder(settings: Settings) -> str:
-    encoder = make_encoder(settings)
+    encoder = make_encoder(settings.config, settings.base)
     fingerprint = encoder.identity.fingerprint
     vectors = encoder.encode(["ragwatch checks that the encoder works."])
     norm = float(np.linalg.norm(vectors[0]))
@@ -101,7 +102,7 @@ def _encoder(settings: Settings) -> str:
 
 
 def _index(settings: Settings) -> str:
-    store = make_store(settings)
+    store = make_store(settings.config, settings.base)
     try:
         info = store.describe()
     finally:

@@ -12,6 +12,7 @@ from ragwatch.ports import Encoder, Source, State, Store
 
 DEFAULT_WINDOW = 510
 """Chunk size in tokens where an endpoint's window is not known: what nearly every embedding model reads whole."""
+DEFAULT_CHUNK = 254
 DEFAULT_STATE = "sqlite:///.ragwatch/state.db"
 
 
@@ -26,17 +27,20 @@ def make_state(config: Config, base: Path) -> State:
     return open_state(url)
 
 
-def make_store(config: Config, base: Path) -> Store:
+def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     """Open the collection's store: the server of `url`, or the embedded engine of `path`."""
     from ragwatch.stores import open_store
 
     section = config.store
+    key_env = section.api_key_env
+    if section.read_api_key_env and not writing:
+        key_env = section.read_api_key_env
     return open_store(
         config.collection,
         url=section.url,
         path=base / section.path,
-        api_key=read_secret(section.api_key_env, section.api_key_file, what="store.api_key", base=base),
-        api_key_name=section.api_key_env or section.api_key_file or "store.api_key_env",
+        api_key=read_secret(key_env, section.api_key_file, what="store.api_key", base=base),
+        api_key_name=key_env or section.api_key_file or "store.api_key_env",
         prefer_grpc=section.grpc,
         grpc_port=section.grpc_port,
         timeout=section.timeout_s,
@@ -104,7 +108,9 @@ def make_chunker(config: Config, encoder: Encoder) -> Chunker:
         from ragwatch.corpus.chunking import SectionChunker
 
         window = encoder.max_tokens or DEFAULT_WINDOW
-        return SectionChunker(max_tokens=min(section.max_tokens or window, window))
+        longest = min(section.max_tokens or DEFAULT_CHUNK, window)
+        mixed = min(SectionChunker.mixed_tokens, longest) if longest <= DEFAULT_CHUNK else longest * 2 // 3
+        return SectionChunker(max_tokens=longest, mixed_tokens=mixed)
     return _external_chunker(section.kind, section.target or "", section.options)
 
 
@@ -128,7 +134,7 @@ def _external_chunker(kind: str, target: str, options: dict[str, object]) -> Chu
         split = found(**options) if kind == "langchain" else found
     except (TypeError, ValueError) as error:
         raise ConfigError(f"chunker.options do not fit {target}: {error}") from None
-    return CallableChunker(split, target, options=options, distribution=release)
+    return CallableChunker(split, target, options=options, version=release)
 
 
 def make_source(section: SourceConfig, base: Path) -> Source:

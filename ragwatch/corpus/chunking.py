@@ -103,8 +103,8 @@ class SectionChunker:
     """
 
     max_tokens: int = 254
-    mixed_tokens: int = 160
-    min_tokens: int = 24
+    mixed_tokens: int = 170
+    min_tokens: int = 30
 
     def __post_init__(self) -> None:
         if self.max_tokens < _LEAST_MAX_TOKENS:
