@@ -1,0 +1,122 @@
+"""Rows of a table or a file of records: ids, metadata and texts as ragwatch keeps them."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from uuid import UUID
+
+from ragwatch.corpus.document import Document
+from ragwatch.corpus.identity import Json, digest_json
+from ragwatch.errors import DocumentUnreadableError
+from ragwatch.ports import Unreadable
+from ragwatch.sources.extract import decode, text_outcome
+from ragwatch.sources.formats import Format, extraction_version
+
+INT64 = range(-(2**63), 2**63)
+
+
+class BadIdError(ValueError):
+    """A value cannot be a document's id. The message says why, without the record's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which columns or fields of a row say what."""
+
+    id: str
+    text: str
+    title: str | None
+    metadata: tuple[str, ...]
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """All but the id, each once."""
+        return tuple(dict.fromkeys([self.text, *([self.title] if self.title else []), *self.metadata]))
+
+    def fingerprint(self, form: Format, *more: str) -> str:
+        """Return a short digest of what, besides the row itself, decides the document; part of every stamp."""
+        return digest_json([*self.content, self.title, extraction_version(form), *more])[:8]
+
+
+def document_id(value: object) -> str:
+    """Return the id that `value` stands for: text as it is, whole numbers and UUIDs in their usual spelling.
+
+    Raises `BadIdError` for NULL, empty text, what UTF-8 cannot carry, and every other type.
+    """
+    if isinstance(value, str):
+        if not value:
+            raise BadIdError("is empty")
+        if not value.isascii():
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise BadIdError(f"is {value!r}, which UTF-8 cannot carry") from None
+        return value
+    if value is None:
+        raise BadIdError("is NULL")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    if isinstance(value, UUID):
+        return str(value)
+    raise BadIdError(f"is {value!r} of type {type(value).__name__}, not text, a whole number or a UUID")
+
+
+def json_value(value: object) -> Json:  # noqa: PLR0911 - one line per type
+    """Return `value` as metadata: dates in ISO 8601, numbers where JSON has them, everything else as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, int):
+        return value if value in INT64 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return json_value(int(value) if value.is_finite() and value == int(value) else float(value))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return {str(json_value(str(key))): json_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_value(inner) for inner in value]
+    return json_value(str(value))
+
+
+def row_outcome(
+    source: str, key: str, row: Mapping[str, object], fields: Fields, form: Format
+) -> Document | Unreadable:
+    """Return the document in one row; `row` may lack fields, which is the same as NULL."""
+    value = row.get(fields.text)
+    if value is None:
+        return Unreadable(key, "empty")
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            value = decode(bytes(value), form)
+        except DocumentUnreadableError as error:
+            return Unreadable(key, error.fact)
+    if not isinstance(value, str):
+        return Unreadable(key, f"{fields.text!r} holds {type(value).__name__}, not text")
+    title = json_value(row.get(fields.title)) if fields.title else None
+    heading = " ".join(str(title).split()) if title is not None else None
+    metadata = {name: json_value(row.get(name)) for name in fields.metadata}
+    return text_outcome(source, key, value, form, title=heading, metadata=metadata)
+
+
+def row_digest(values: Sequence[object]) -> str:
+    """Return a digest of the values of one row, each with its type."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        if isinstance(value, bytes | bytearray | memoryview):
+            content = bytes(value)
+        else:
+            content = str(value).encode("utf-8", "surrogatepass")
+        digest.update(f"{type(value).__name__} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
