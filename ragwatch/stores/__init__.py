@@ -1,1 +1,54 @@
 """Adapters of vector stores behind the one small port."""
+
+from pathlib import Path
+
+from ragwatch.errors import ConfigError, MissingExtraError
+from ragwatch.index.spec import Layout
+from ragwatch.ports import Store
+
+
+def open_store(
+    collection: str,
+    *,
+    url: str | None = None,
+    path: str | Path | None = None,
+    api_key: str | None = None,
+    api_key_name: str = "store.api_key_env",
+    prefer_grpc: bool = False,
+    grpc_port: int = 6334,
+    timeout: float = 30.0,
+    vector_name: str = "",
+    layout: Layout = Layout.PLAIN,
+) -> Store:
+    """Return the store of `collection`: on the Qdrant server at `url`, or embedded in the folder `path`.
+
+    `url` wins where both are given. Nothing is opened or connected before the first call. `api_key_name` is
+    what error messages call the key; `timeout` is in seconds and per request. `vector_name` "" means the
+    unnamed vector. `layout` says where the reserved payload fields are. Raises `ConfigError` where an
+    argument breaks a rule, `MissingExtraError` where this platform has no embedded engine.
+    """
+    if url:
+        from ragwatch.stores.qdrant import QdrantStore
+        from ragwatch.stores.server_settings import ServerSettings
+
+        settings = ServerSettings(
+            url=url,
+            api_key=api_key or "",
+            api_key_name=api_key_name,
+            prefer_grpc=prefer_grpc,
+            grpc_port=grpc_port,
+            timeout=timeout,
+            vector_name=vector_name,
+            layout=layout,
+        )
+        return QdrantStore(collection, settings)
+    if not path:
+        raise ConfigError("neither store.url nor store.path is given", hint="name a server, or a folder")
+    try:
+        from ragwatch.stores.embedded import EmbeddedStore
+    except ModuleNotFoundError as error:
+        if error.name != "qdrant_edge":
+            raise
+        hint = "use a Qdrant server (store.url), or install qdrant-edge-py where it has a build"
+        raise MissingExtraError("the embedded engine (qdrant-edge-py) is not installed", hint=hint) from None
+    return EmbeddedStore(Path(path), collection, vector_name=vector_name, layout=layout)

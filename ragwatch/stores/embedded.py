@@ -1,0 +1,262 @@
+"""A collection in a folder, with Qdrant's engine inside this process.
+
+Every call of the engine holds the interpreter lock, so pages are small, and it is never told to optimise:
+search is by brute force, which is fast enough up to about 100,000 points.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import qdrant_edge as edge
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import NotFoundError, StoreError
+from ragwatch.index.points import Key, StoredPoint, Vectors
+from ragwatch.index.spec import Distance, Layout, Manifest
+from ragwatch.ports import CollectionInfo, Hit, Where
+from ragwatch.stores.embedded_folder import Record, StoreFolder, check_name
+from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, check_room, engine, free_bytes
+from ragwatch.stores.points import (
+    PayloadWrite,
+    check_vectors,
+    field_path,
+    native_id,
+    payload_size,
+    payload_writes,
+    reserved_path,
+)
+
+PAGE = 1000
+BATCH = 500
+FACET_LIMIT = 65_536
+
+_DISTANCES = {
+    Distance.COSINE: edge.Distance.Cosine,
+    Distance.DOT: edge.Distance.Dot,
+    Distance.EUCLID: edge.Distance.Euclid,
+    Distance.MANHATTAN: edge.Distance.Manhattan,
+}
+
+
+class EmbeddedStore:
+    """A `Store` in the folder `path`. Nothing is opened, locked or written before a call needs it.
+
+    While a collection is open no other process, and no other store object, can open it. Raises `ConfigError`
+    for a collection name that cannot be a folder's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        collection: str,
+        *,
+        vector_name: str = "",
+        layout: Layout = Layout.PLAIN,
+        free: FreeBytes = free_bytes,
+    ) -> None:
+        self._folder = StoreFolder(path)
+        self._collection = check_name(collection)
+        self._vector_name = vector_name
+        self._layout = layout
+        self._free = free
+        self._opened: OpenShard | None = None
+
+    # -- the collection ----------------------------------------------------------------------------------------
+
+    def describe(self) -> CollectionInfo | None:
+        name = self._folder.resolve(self._collection)
+        if self._folder.record(name) is None:
+            self.close()
+            return None
+        shard = self._shard()
+        with engine(shard.path, "describe"):
+            points = shard.engine.count(edge.CountRequest(exact=True))
+        return CollectionInfo(
+            name=shard.name,
+            dimension=shard.record.dimension,
+            distance=shard.record.distance,
+            points=points,
+            manifest=shard.record.manifest,
+            indexed_keys=self._indexed_keys(shard),
+        )
+
+    def _indexed_keys(self, shard: OpenShard) -> frozenset[str]:
+        with engine(shard.path, "list the payload indexes"):
+            schema = shard.engine.info().payload_schema
+        reserved = {field_path(key, self._layout): str(key) for key in Key}
+        keyword = [path for path, index in schema.items() if index.data_type == edge.PayloadSchemaType.Keyword]
+        return frozenset(reserved.get(path, path) for path in keyword)
+
+    def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
+        self.close()
+        with self._folder.building(self._collection) as built:
+            check_room(built, WRITE_RESERVE, self._free)
+            vectors = {self._vector_name: edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[distance])}
+            config = edge.EdgeConfig(vectors=vectors, wal_enabled=True)
+            OpenShard.build(built / "shard", config, [self._index(key) for key in Key])
+            self._folder.write_record(built, Record(dimension, distance, self._vector_name, manifest))
+
+    def ensure_payload_indexes(self) -> None:
+        with self._shard().writing(0, "create payload indexes") as shard:
+            # An index that exists already is left as it is.
+            for key in Key:
+                shard.update(self._index(key))
+
+    def _index(self, key: Key) -> edge.UpdateOperation:
+        path = field_path(key, self._layout)
+        return edge.UpdateOperation.create_field_index(path, edge.PayloadSchemaType.Keyword)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        shard = self._shard()
+        record = replace(shard.record, manifest=manifest)
+        self._folder.write_record(self._folder.collection(shard.name), record)
+        shard.record = record
+
+    def aliases(self) -> dict[str, str]:
+        return self._folder.aliases()
+
+    def switch_alias(self, alias: str, collection: str) -> None:
+        self._folder.switch_alias(alias, collection)
+
+    def drop(self) -> None:
+        self.close()
+        self._folder.remove(self._folder.resolve(self._collection))
+
+    def close(self) -> None:
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            opened.close()
+
+    def _shard(self) -> OpenShard:
+        """Return the open shard of what the name stands for now; an alias may have moved since the last call."""
+        name = self._folder.resolve(self._collection)
+        if self._opened is not None and self._opened.name == name:
+            return self._opened
+        self.close()
+        record = self._folder.record(name)
+        if record is None:
+            hint = "check the name; ragwatch reindex creates it"
+            raise NotFoundError(f"there is no collection {self._collection!r} in {self._folder.root}", hint=hint)
+        if record.vector_name != self._vector_name:
+            fact = f"the vector of collection {name!r} is named {record.vector_name!r}, not {self._vector_name!r}"
+            raise StoreError(fact, hint="set store.vector_name to it")
+        self._opened = OpenShard(name, self._folder.collection(name), record, self._free)
+        return self._opened
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def facet(self, key: Key) -> dict[str, int]:
+        shard, path, limit = self._shard(), field_path(key, self._layout), FACET_LIMIT
+        if key not in self._indexed_keys(shard):
+            fact = f"collection {shard.name!r} has no keyword index on {path}"
+            raise StoreError(fact, hint="ragwatch reindex creates it")
+        while True:
+            with engine(shard.path, f"count the values of {path}"):
+                hits = shard.engine.facet(edge.FacetRequest(path, limit=limit, exact=True)).hits
+            if len(hits) < limit:
+                # A value whose last point was deleted stays listed with a count of 0.
+                return {str(hit.value): hit.count for hit in hits if hit.count}
+            limit *= 8
+
+    def scroll(
+        self, where: Where | None = None, *, vectors: bool = False, payload: bool = True
+    ) -> Iterator[StoredPoint]:
+        shard, offset = self._shard(), None
+        condition = None if where is None else edge.Filter(must=[_field(field_path(where.key, self._layout), where)])
+        while True:
+            request = edge.ScrollRequest(
+                offset=offset,
+                limit=PAGE,
+                filter=condition,
+                with_payload=True if payload else [reserved_path(self._layout)],
+                with_vector=vectors,
+            )
+            with engine(shard.path, "read a page of points"):
+                records, offset = shard.engine.scroll(request)
+            for record in records:
+                yield self._stored(record)
+            if offset is None:
+                return
+
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        shard, found = self._shard(), []
+        wanted: list[edge.PointId] = [native_id(one) for one in ids]
+        for start in range(0, len(wanted), PAGE):
+            with engine(shard.path, "fetch points"):
+                records = shard.engine.retrieve(wanted[start : start + PAGE], True, vectors)
+            found += [self._stored(record) for record in records]
+        return found
+
+    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+        shard = self._shard()
+        numbers = [float(number) for number in vector]
+        request = edge.QueryRequest(
+            query=edge.Query.Nearest(numbers, using=self._vector_name or None),
+            limit=limit,
+            params=edge.SearchParams(exact=exact),
+            with_payload=True,
+        )
+        with engine(shard.path, "search"):
+            found = shard.engine.query(request)
+        return [Hit(str(point.id), point.score, point.payload or {}) for point in found]
+
+    def _stored(self, record: edge.Record) -> StoredPoint:
+        found = record.vector
+        numbers = found.get(self._vector_name) if isinstance(found, dict) else found
+        vector = None if numbers is None else np.asarray(numbers, dtype=np.float32)
+        return StoredPoint(str(record.id), record.payload or {}, vector)
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def upsert(self, points: Sequence[StoredPoint]) -> None:
+        shard = self._shard()
+        check_vectors(points, shard.record.dimension)
+        sizes = [payload_size(point.id, point.payload) + 4 * shard.record.dimension for point in points]
+        native = [self._point(point) for point in points]
+        for start in range(0, len(native), BATCH):
+            batch, size = native[start : start + BATCH], sum(sizes[start : start + BATCH])
+            with shard.writing(size, "write points") as opened:
+                opened.update(edge.UpdateOperation.upsert_points(batch))
+
+    def _point(self, point: StoredPoint) -> edge.Point:
+        numbers = [] if point.vector is None else point.vector.tolist()
+        vector = {self._vector_name: numbers} if self._vector_name else numbers
+        return edge.Point(native_id(point.id), vector, dict(point.payload))
+
+    def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        shard = self._shard()
+        size = sum(payload_size(point_id, payload) for point_id, payload in updates)
+        operations = [self._operation(write) for write in payload_writes(updates, self.fetch, self._layout)]
+        with shard.writing(size, "set payloads") as opened:
+            for operation in operations:
+                opened.update(operation)
+
+    def _operation(self, write: PayloadWrite) -> edge.UpdateOperation:
+        # A missing point named by id is an error; a filter passes over it.
+        ids = [native_id(write.id)]
+        if write.whole:
+            condition = self._with_revision(ids, write.revision)
+            return edge.UpdateOperation.overwrite_payload_by_filter(condition, write.payload)
+        return edge.UpdateOperation.set_payload_by_filter(
+            edge.Filter(must=[edge.HasIdCondition(set(ids))]), write.payload
+        )
+
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
+        shard, wanted = self._shard(), [native_id(one) for one in ids]
+        for start in range(0, len(wanted), PAGE):
+            condition = self._with_revision(wanted[start : start + PAGE], revision)
+            with shard.writing(0, "delete points") as opened:
+                opened.update(edge.UpdateOperation.delete_points_by_filter(condition))
+
+    def _with_revision(self, ids: Sequence[int | str], revision: str | None) -> edge.Filter:
+        where = Where(Key.REVISION, () if revision is None else (revision,))
+        field = _field(field_path(Key.REVISION, self._layout), where)
+        return edge.Filter(must=[edge.HasIdCondition(set(ids)), field])
+
+
+def _field(path: str, where: Where) -> edge.ConditionType:
+    if not where.values:
+        return edge.IsEmptyCondition(path)
+    return edge.FieldCondition(path, match=edge.MatchAny(list(where.values)))

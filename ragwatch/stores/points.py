@@ -1,0 +1,130 @@
+"""What every store needs to know about points: their ids, their field paths, and what cannot be stored."""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import StoreError
+from ragwatch.index.points import RESERVED, Key, StoredPoint, reserved_parent
+from ragwatch.index.spec import Layout
+
+MAX_NUMBER = 2**64 - 1
+"""The largest numeric point id."""
+
+
+def reserved_path(layout: Layout) -> str:
+    """Return the dotted path of ragwatch's reserved payload part under `layout`."""
+    parent = reserved_parent(layout)
+    return f"{parent}.{RESERVED}" if parent else RESERVED
+
+
+def field_path(key: Key, layout: Layout) -> str:
+    """Return the dotted path on which a store filters and indexes for `key` under `layout`."""
+    return reserved_path(layout) + key.removeprefix(RESERVED)
+
+
+def field_value(payload: Mapping[str, Json], path: str) -> Json:
+    """Return the value at a dotted path, or None where there is none."""
+    value: Json = dict(payload)
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def native_id(text: str) -> int | str:
+    """Return a point id as the store takes it: a number, or a UUID in its canonical form.
+
+    Raises `StoreError` for anything else.
+    """
+    if text.isascii() and text.isdigit() and int(text) <= MAX_NUMBER:
+        return int(text)
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise StoreError(f"point id {text!r} is neither a UUID nor an unsigned 64-bit integer") from None
+
+
+def id_order(text: str) -> tuple[int, int]:
+    """Sort key of ids in the store's own order: numbers first, then UUIDs by value."""
+    native = native_id(text)
+    return (0, native) if isinstance(native, int) else (1, uuid.UUID(native).int)
+
+
+def payload_size(point_id: str, payload: Mapping[str, Json]) -> int:
+    """Return the payload's size in bytes as JSON. Raises `StoreError` where JSON cannot carry it."""
+    try:
+        return len(json.dumps(payload, ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError:
+        reason = "a text with a lone surrogate, which is not Unicode"
+    except ValueError:
+        reason = "NaN or infinity, which JSON cannot carry"
+    except TypeError:
+        reason = "a value that JSON cannot carry"
+    raise StoreError(f"the payload of point {point_id} holds {reason}", hint="mend the document's text or metadata")
+
+
+def check_vectors(points: Sequence[StoredPoint], dimension: int) -> None:
+    """Raise `StoreError` unless every point has a finite vector of `dimension`. Zero vectors pass."""
+    for point in points:
+        vector = point.vector
+        if vector is None:
+            raise StoreError(f"point {point.id} has no vector")
+        if vector.shape != (dimension,):
+            fact = f"the vector of point {point.id} has shape {vector.shape}, the collection stores {dimension} numbers"
+            raise StoreError(fact, hint="another encoder needs another collection: ragwatch migrate")
+        if not np.isfinite(vector).all():
+            raise StoreError(f"the vector of point {point.id} holds NaN or infinity")
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadWrite:
+    """One payload change: `payload` is merged by top-level key, or is the `whole` payload from now on.
+
+    A whole payload was computed from what the point held at `revision` and is written only while that holds.
+    """
+
+    id: str
+    payload: dict[str, Json]
+    whole: bool = False
+    revision: str | None = None
+
+
+def payload_writes(
+    updates: Sequence[tuple[str, Mapping[str, Json]]],
+    fetch: Callable[[Sequence[str]], Sequence[StoredPoint]],
+    layout: Layout,
+) -> list[PayloadWrite]:
+    """Say how each update is to be written so that nulls survive, one write per id.
+
+    Qdrant's merge takes a top-level null as "remove this key", while an upsert stores it. To keep a repaired
+    point equal to a freshly written one, a null that is already stored is left out of the merge, and a null
+    that is not costs a whole rewrite.
+    """
+    merged: dict[str, dict[str, Json]] = {}
+    for point_id, payload in updates:
+        merged.setdefault(point_id, {}).update(payload)
+    with_nulls = [point_id for point_id, payload in merged.items() if None in payload.values()]
+    held = {point.id: point.payload for point in fetch(with_nulls)} if with_nulls else {}
+    path = field_path(Key.REVISION, layout)
+    writes = []
+    for point_id, payload in merged.items():
+        if None not in payload.values():
+            writes.append(PayloadWrite(point_id, payload))
+            continue
+        current = held.get(str(native_id(point_id)))
+        if current is None:
+            continue
+        news = {key: value for key, value in payload.items() if value is not None or current.get(key, "") is not None}
+        if None in news.values():
+            revision = field_value(current, path)
+            whole = {**current, **payload}
+            writes.append(PayloadWrite(point_id, whole, True, revision if isinstance(revision, str) else None))
+        elif news:
+            writes.append(PayloadWrite(point_id, news))
+    return writes

@@ -1,0 +1,122 @@
+"""A collection on a Qdrant server, over REST or gRPC."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from qdrant_client import models
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import NotFoundError
+from ragwatch.index.points import Key, StoredPoint, Vectors
+from ragwatch.index.spec import Distance, Manifest
+from ragwatch.ports import CollectionInfo, Hit, Where
+from ragwatch.stores.points import field_path
+from ragwatch.stores.server_reads import ServerReads
+from ragwatch.stores.server_session import ServerSession
+from ragwatch.stores.server_settings import ServerSettings
+from ragwatch.stores.server_shape import METADATA_KEY, manifest_of, shape_of
+from ragwatch.stores.server_writes import ServerWrites
+
+
+class QdrantStore:
+    """A `Store` on a Qdrant server from 1.16 on. Nothing is connected before the first call.
+
+    `sleep` takes seconds and is what waits between attempts. Raises `ConfigError` for an impossible name.
+    """
+
+    def __init__(
+        self, collection: str, settings: ServerSettings, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._session = ServerSession(collection, settings, sleep)
+        self._reads = ServerReads(self._session)
+        self._writes = ServerWrites(self._session, self._reads.fetch)
+
+    def describe(self) -> CollectionInfo | None:
+        session, collection = self._session, self._session.collection
+        try:
+            info = session.call(lambda client: client.get_collection(collection), "read")
+        except NotFoundError:
+            return None
+        shape = shape_of(collection, info, session.settings)
+        return CollectionInfo(
+            name=self.aliases().get(collection, collection),
+            dimension=shape.dimension,
+            distance=shape.distance,
+            points=self._reads.count(),
+            manifest=manifest_of(collection, info),
+            indexed_keys=shape.indexed_keys,
+        )
+
+    def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
+        name = self._session.settings.vector_name
+        vector = models.VectorParams(size=dimension, distance=models.Distance(distance.capitalize()))
+        self._session.call(
+            lambda client: client.create_collection(
+                self._session.collection,
+                vectors_config={name: vector} if name else vector,
+                metadata={METADATA_KEY: manifest.to_json()},
+            ),
+            "create",
+            # After a lost answer a repetition would meet its own collection and take it for somebody else's.
+            repeatable=False,
+        )
+        self.ensure_payload_indexes()
+
+    def ensure_payload_indexes(self) -> None:
+        indexed = self._session.shape(fresh=True).indexed_keys
+        for key in Key:
+            if key not in indexed:
+                self._writes.create_payload_index(field_path(key, self._session.settings.layout))
+        self._session.forget_shape()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        metadata = {METADATA_KEY: manifest.to_json()}
+        self._session.call(
+            lambda client: client.update_collection(self._session.collection, metadata=metadata),
+            "write the manifest of",
+        )
+
+    def facet(self, key: Key) -> dict[str, int]:
+        return self._reads.facet(key)
+
+    def scroll(
+        self, where: Where | None = None, *, vectors: bool = False, payload: bool = True
+    ) -> Iterator[StoredPoint]:
+        return self._reads.scroll(where, vectors=vectors, payload=payload)
+
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        return self._reads.fetch(ids, vectors=vectors)
+
+    def upsert(self, points: Sequence[StoredPoint]) -> None:
+        self._writes.upsert(points)
+
+    def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        self._writes.set_payload(updates)
+
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
+        self._writes.delete(ids, revision=revision)
+
+    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+        return self._reads.search(vector, limit, exact=exact)
+
+    def aliases(self) -> dict[str, str]:
+        found = self._session.call_server(lambda client: client.get_aliases(), "list the aliases").aliases
+        return {alias.alias_name: alias.collection_name for alias in found}
+
+    def switch_alias(self, alias: str, collection: str) -> None:
+        # Creating an alias that exists moves it; a delete before it would only add a way to fail.
+        change = models.CreateAlias(alias_name=alias, collection_name=collection)
+        operation = models.CreateAliasOperation(create_alias=change)
+        self._session.call_server(
+            lambda client: client.update_collection_aliases([operation]),
+            f"make alias {alias!r} name collection {collection!r}",
+        )
+        self._session.forget_shape()
+
+    def drop(self) -> None:
+        name = self.aliases().get(self._session.collection, self._session.collection)
+        self._session.call(lambda client: client.delete_collection(name), "delete")
+        self._session.forget_shape()
+
+    def close(self) -> None:
+        self._session.close()

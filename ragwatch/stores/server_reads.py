@@ -1,0 +1,183 @@
+"""Reading from a collection on a Qdrant server, in pages that it accepts."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from qdrant_client import QdrantClient, models
+
+from ragwatch.errors import StoreError
+from ragwatch.index.points import Key, StoredPoint, Vectors
+from ragwatch.ports import Hit, Where
+from ragwatch.stores.points import field_path, field_value, id_order, native_id, reserved_path
+from ragwatch.stores.server_calls import RequestRefusedError
+from ragwatch.stores.server_filters import with_values
+from ragwatch.stores.server_session import ServerSession
+
+T = TypeVar("T")
+
+PAGE = 1000
+PAGE_BYTES = 8_000_000
+NUMBER_BYTES = 22
+"""Longest JSON text of one float32 written as a double, with its comma."""
+WHERE_VALUES = 10_000
+FACET_LIMIT = 16_384
+
+# One replica alone may lag; a comparison must not take that for a difference.
+MAJORITY = models.ReadConsistencyType.MAJORITY
+
+
+class ServerReads:
+    """The reading half of a `Store`."""
+
+    def __init__(self, session: ServerSession) -> None:
+        self._session = session
+        self._collection = session.collection
+        self._layout = session.settings.layout
+        self._vector_name = session.settings.vector_name
+        self._page = PAGE
+
+    def count(self) -> int:
+        """Return the exact number of points."""
+        try:
+            return self._session.call(lambda client: client.count(self._collection, exact=True), "count").count
+        except RequestRefusedError:
+            # Strict mode can forbid exact counts.
+            return sum(1 for _ in self._pages(None, payload=False, vectors=False))
+
+    def facet(self, key: Key) -> dict[str, int]:
+        path, limit = field_path(key, self._layout), FACET_LIMIT
+        if key not in self._session.shape(fresh=True).indexed_keys:
+            fact = f"collection {self._collection!r} has no keyword index on {path}"
+            raise StoreError(fact, hint="ragwatch reindex creates it")
+
+        def counted(client: QdrantClient) -> models.FacetResponse:
+            return client.facet(self._collection, path, limit=limit, exact=True, consistency=MAJORITY)
+
+        while True:
+            try:
+                hits = self._session.call(counted, f"count the values of {path} in").hits
+            except RequestRefusedError:
+                # Strict mode can forbid a limit as large as the number of values.
+                return self._facet_by_scroll(path)
+            if len(hits) < limit:
+                # A value whose last point was deleted stays listed with a count of 0.
+                return {str(hit.value): hit.count for hit in hits if hit.count}
+            limit *= 8
+
+    def _facet_by_scroll(self, path: str) -> dict[str, int]:
+        counted: dict[str, int] = {}
+        for point in self.scroll(payload=False):
+            value = field_value(point.payload, path)
+            if isinstance(value, str):
+                counted[value] = counted.get(value, 0) + 1
+        return counted
+
+    def scroll(
+        self, where: Where | None = None, *, vectors: bool = False, payload: bool = True
+    ) -> Iterator[StoredPoint]:
+        wanted = True if payload else [reserved_path(self._layout)]
+        if where is None:
+            yield from self._pages(None, payload=wanted, vectors=vectors)
+            return
+        path = field_path(where.key, self._layout)
+        size = min(WHERE_VALUES, self._session.shape().max_values)
+        values = list(dict.fromkeys(where.values))
+        groups = [values[start : start + size] for start in range(0, len(values), size)] or [[]]
+        streams = [self._pages(with_values(path, group), payload=wanted, vectors=vectors) for group in groups]
+        if len(streams) == 1:
+            yield from streams[0]
+            return
+        # A point whose field holds several values can be in several groups.
+        ordered = heapq.merge(*streams, key=lambda point: id_order(point.id))
+        for _, same in itertools.groupby(ordered, key=lambda point: point.id):
+            yield next(same)
+
+    def _pages(
+        self, condition: models.Filter | None, *, payload: bool | list[str], vectors: bool
+    ) -> Iterator[StoredPoint]:
+        offset: models.ExtendedPointId | None = None
+
+        def page(size: int, client: QdrantClient) -> tuple[list[models.Record], models.ExtendedPointId | None]:
+            return client.scroll(
+                self._collection,
+                scroll_filter=condition,
+                limit=size,
+                offset=offset,
+                with_payload=payload,
+                with_vectors=self._vector_selector(vectors),
+                consistency=MAJORITY,
+            )
+
+        while True:
+            records, offset = self._paged(page, "read a page of points of", vectors=vectors)
+            for record in records:
+                yield self._stored(record)
+            if offset is None:
+                return
+
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        wanted = [native_id(one) for one in ids]
+        found: list[StoredPoint] = []
+        start = 0
+
+        def page(size: int, client: QdrantClient) -> tuple[int, list[models.Record]]:
+            part = wanted[start : start + size]
+            selector = self._vector_selector(vectors)
+            records = client.retrieve(
+                self._collection, part, with_payload=True, with_vectors=selector, consistency=MAJORITY
+            )
+            return len(part), records
+
+        while start < len(wanted):
+            taken, records = self._paged(page, "fetch points of", vectors=vectors)
+            found += [self._stored(record) for record in records]
+            start += taken
+        return found
+
+    def _paged(self, request: Callable[[int, QdrantClient], T], doing: str, *, vectors: bool) -> T:
+        """Run `request(size, client)` with the largest page that the server accepts."""
+        shape = self._session.shape()
+        size = min(self._page, shape.max_page)
+        if vectors:
+            size = max(1, min(size, PAGE_BYTES // (shape.dimension * NUMBER_BYTES)))
+        refused = False
+        while True:
+            try:
+                answer = self._session.call(partial(request, size), doing)
+            except RequestRefusedError:
+                if size == 1:
+                    raise
+                refused, size = True, size // 2
+            else:
+                if refused:
+                    self._page = size
+                return answer
+
+    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+        numbers = [float(number) for number in vector]
+        found = self._session.call(
+            lambda client: client.query_points(
+                self._collection,
+                query=numbers,
+                using=self._vector_name or None,
+                limit=limit,
+                search_params=models.SearchParams(exact=exact),
+                with_payload=True,
+                consistency=MAJORITY,
+            ),
+            "search",
+        )
+        return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points]
+
+    def _vector_selector(self, vectors: bool) -> bool | list[str]:
+        return [self._vector_name] if vectors and self._vector_name else vectors
+
+    def _stored(self, record: models.Record) -> StoredPoint:
+        found = record.vector
+        numbers = found.get(self._vector_name) if isinstance(found, dict) else found
+        vector = None if numbers is None else np.asarray(numbers, dtype=np.float32)
+        return StoredPoint(str(record.id), record.payload or {}, vector)

@@ -1,0 +1,93 @@
+"""The connection to one collection of a Qdrant server."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from qdrant_client import QdrantClient
+
+from ragwatch.errors import ConfigError, NotFoundError, StoreError, UnreachableError
+from ragwatch.stores.server_calls import ServerCalls
+from ragwatch.stores.server_settings import ServerSettings
+from ragwatch.stores.server_shape import Shape, shape_of
+
+T = TypeVar("T")
+
+OLDEST = (1, 16)
+"""The first version with collection metadata, on which the manifest depends."""
+
+
+class ServerSession:
+    """Connects on first use, and remembers the collection's shape until told to forget it."""
+
+    def __init__(self, collection: str, settings: ServerSettings, sleep: Callable[[float], None]) -> None:
+        if not collection or collection in (".", "..") or not collection.isprintable():
+            raise ConfigError(f"{collection!r} cannot be the name of a collection")
+        self.collection = collection
+        self.settings = settings
+        self._calls = ServerCalls(settings, sleep)
+        self._client: QdrantClient | None = None
+        self._shape: Shape | None = None
+
+    def call(self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True) -> T:
+        """Return what `request` returns; see `ServerCalls` for what is raised and repeated.
+
+        `doing` completes "cannot …"; the collection's name is added to it.
+        """
+        return self.call_server(request, f"{doing} collection {self.collection!r}", repeatable=repeatable)
+
+    def call_server(self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True) -> T:
+        """As `call`, for a request that is not about this collection alone."""
+        client = self._connected()
+        return self._calls(lambda: request(client), doing, repeatable=repeatable)
+
+    def shape(self, *, fresh: bool = False) -> Shape:
+        """Return the collection's shape. Raises `NotFoundError` where there is no such collection."""
+        if self._shape is None or fresh:
+            info = self.call(lambda client: client.get_collection(self.collection), "read")
+            self._shape = shape_of(self.collection, info, self.settings)
+        return self._shape
+
+    def forget_shape(self) -> None:
+        self._shape = None
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _connected(self) -> QdrantClient:
+        if self._client is not None:
+            return self._client
+        settings = self.settings
+        client = QdrantClient(
+            url=settings.url,
+            prefer_grpc=settings.prefer_grpc,
+            grpc_port=settings.grpc_port,
+            timeout=math.ceil(settings.timeout),
+            # As a header and not as `api_key`, which warns about every plain-http server, on localhost too.
+            headers={"api-key": settings.api_key} if settings.api_key else None,
+            check_compatibility=False,
+        )
+        try:
+            self._check_version(client)
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+        return client
+
+    def _check_version(self, client: QdrantClient) -> None:
+        """Older servers silently ignore what they do not know, so they are refused before anything else is sent."""
+        url = self.settings.url
+        try:
+            found = self._calls(client.http.service_api.root, "read the server's version").version
+        except NotFoundError:
+            hint = "check the port (without one, 6333 is meant) and the path in store.url"
+            raise UnreachableError(f"what answers at {url} is not Qdrant", hint=hint) from None
+        match = re.match(r"(\d+)\.(\d+)", found)
+        if match and (int(match[1]), int(match[2])) < OLDEST:
+            oldest = ".".join(str(number) for number in OLDEST)
+            fact = f"Qdrant at {url} is version {found}; ragwatch needs {oldest} or newer"
+            raise StoreError(fact, hint="upgrade the server, one minor version at a time")

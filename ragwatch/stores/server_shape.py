@@ -1,0 +1,73 @@
+"""What a Qdrant server says about a collection, checked and in our terms."""
+
+from dataclasses import dataclass
+
+from qdrant_client import models
+
+from ragwatch.errors import StoreError
+from ragwatch.index.points import Key
+from ragwatch.index.spec import Distance, Manifest
+from ragwatch.stores.points import field_path
+from ragwatch.stores.server_settings import ServerSettings
+
+METADATA_KEY = "ragwatch"
+"""Where in the collection's metadata the manifest is."""
+
+UNLIMITED = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A collection's vector, its payload indexes, and the limits that its strict mode sets."""
+
+    dimension: int
+    distance: Distance
+    indexed_keys: frozenset[str]
+    max_page: int = UNLIMITED
+    max_batch: int = UNLIMITED
+    max_values: int = UNLIMITED
+    """Most values or ids in one condition of a filter."""
+
+
+def shape_of(collection: str, info: models.CollectionInfo, settings: ServerSettings) -> Shape:
+    """Read a collection's description. Raises `StoreError` where it lacks a usable vector of the configured name."""
+    params = _vector_params(collection, info.config.params.vectors, settings.vector_name)
+    if params.multivector_config is not None:
+        raise StoreError(f"the vector of collection {collection!r} is a multivector, which ragwatch cannot compare")
+    keyword = {name for name, index in info.payload_schema.items() if index.data_type == "keyword"}
+    reserved = {field_path(key, settings.layout): str(key) for key in Key}
+    strict = info.config.strict_mode_config
+    strict = strict if strict and strict.enabled else models.StrictModeConfigOutput()
+    return Shape(
+        dimension=params.size,
+        distance=Distance(params.distance.value.lower()),
+        indexed_keys=frozenset(reserved.get(name, name) for name in keyword),
+        max_page=strict.max_query_limit or UNLIMITED,
+        max_batch=strict.upsert_max_batchsize or UNLIMITED,
+        max_values=strict.condition_max_size or UNLIMITED,
+    )
+
+
+def _vector_params(
+    collection: str, vectors: models.VectorParams | dict[str, models.VectorParams] | None, name: str
+) -> models.VectorParams:
+    named = {"": vectors} if isinstance(vectors, models.VectorParams) else (vectors or {})
+    if name in named:
+        return named[name]
+    known = ", ".join(repr(one) if one else "the unnamed one" for one in sorted(named)) or "no dense vector"
+    wanted = f"vector {name!r}" if name else "unnamed vector"
+    fact = f"collection {collection!r} has no {wanted}; it has {known}"
+    raise StoreError(fact, hint="set store.vector_name to one that it has")
+
+
+def manifest_of(collection: str, info: models.CollectionInfo) -> Manifest | None:
+    """Return the manifest in the collection's metadata, if any. Raises `StoreError` for one that cannot be read."""
+    found = (info.config.metadata or {}).get(METADATA_KEY)
+    if found is None:
+        return None
+    try:
+        return Manifest.from_json(found)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        fact = f"the manifest in the metadata of collection {collection!r} cannot be read: {error}"
+        hint = f"remove the metadata key {METADATA_KEY!r}, then run ragwatch reindex"
+        raise StoreError(fact, hint=hint) from None

@@ -1,0 +1,132 @@
+"""Writing to a collection on a Qdrant server, in batches that it accepts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from qdrant_client import QdrantClient, models
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import StoreError
+from ragwatch.index.points import StoredPoint
+from ragwatch.stores.points import PayloadWrite, check_vectors, native_id, payload_size, payload_writes
+from ragwatch.stores.server_calls import RequestRefusedError
+from ragwatch.stores.server_filters import with_ids, with_revision
+from ragwatch.stores.server_reads import NUMBER_BYTES
+from ragwatch.stores.server_session import ServerSession
+
+T = TypeVar("T")
+
+BATCH = 500
+BATCH_BYTES = 8_000_000
+"""A quarter of what servers accept by default; payloads are measured, vectors estimated from above."""
+DELETE_BATCH = 1000
+
+# Reads at majority see the write at once, and no write overtakes another, on a cluster too.
+STRONG = models.WriteOrdering.STRONG
+
+
+class ServerWrites:
+    """The writing half of a `Store`. `fetch` reads points by id."""
+
+    def __init__(self, session: ServerSession, fetch: Callable[[Sequence[str]], Sequence[StoredPoint]]) -> None:
+        self._session = session
+        self._fetch = fetch
+        self._collection = session.collection
+        self._layout = session.settings.layout
+        self._vector_name = session.settings.vector_name
+        self._batch = BATCH
+
+    def upsert(self, points: Sequence[StoredPoint]) -> None:
+        if not points:
+            return
+        dimension = self._session.shape().dimension
+        if any(point.vector is None or point.vector.shape != (dimension,) for point in points):
+            # An alias may name another collection by now.
+            dimension = self._session.shape(fresh=True).dimension
+        check_vectors(points, dimension)
+        sizes = [payload_size(point.id, point.payload) + NUMBER_BYTES * dimension for point in points]
+        rows = [(self._struct(point), size) for point, size in zip(points, sizes, strict=True)]
+        self._batched(
+            rows,
+            lambda batch, client: client.upsert(self._collection, batch, wait=True, ordering=STRONG),
+            "write points to",
+        )
+
+    def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        for point_id, payload in updates:
+            payload_size(point_id, payload)
+        writes = payload_writes(updates, self._fetch, self._layout)
+        rows = [(self._operation(write), payload_size(write.id, write.payload)) for write in writes]
+        self._batched(
+            rows,
+            lambda batch, client: client.batch_update_points(self._collection, batch, wait=True, ordering=STRONG),
+            "set payloads in",
+        )
+
+    def _operation(self, write: PayloadWrite) -> models.UpdateOperation:
+        # A missing point named by id fails the whole batch; a filter passes over it.
+        ids = [native_id(write.id)]
+        if write.whole:
+            change = models.SetPayload(payload=write.payload, filter=with_revision(ids, write.revision, self._layout))
+            return models.OverwritePayloadOperation(overwrite_payload=change)
+        return models.SetPayloadOperation(set_payload=models.SetPayload(payload=write.payload, filter=with_ids(ids)))
+
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
+        wanted = [native_id(one) for one in ids]
+        size = min(DELETE_BATCH, self._session.shape().max_values)
+        for start in range(0, len(wanted), size):
+            condition = with_revision(wanted[start : start + size], revision, self._layout)
+            self._delete(models.FilterSelector(filter=condition))
+
+    def _delete(self, selector: models.FilterSelector) -> None:
+        self.write(
+            lambda client: client.delete(self._collection, selector, wait=True, ordering=STRONG), "delete points of"
+        )
+
+    def create_payload_index(self, path: str) -> None:
+        keyword = models.PayloadSchemaType.KEYWORD
+        self.write(
+            lambda client: client.create_payload_index(self._collection, path, keyword, wait=True, ordering=STRONG),
+            f"create the payload index on {path} in",
+        )
+
+    def _batched(
+        self, rows: Sequence[tuple[T, int]], send: Callable[[list[T], QdrantClient], object], doing: str
+    ) -> None:
+        """Send `rows` (value, bytes) in order, in batches as large as sizes and server allow."""
+        start = 0
+        while start < len(rows):
+            batch = self._head(rows, start)
+            try:
+                self.write(partial(send, batch), doing)
+            except RequestRefusedError:
+                if len(batch) == 1:
+                    raise
+                self._batch = len(batch) // 2
+            else:
+                start += len(batch)
+
+    def _head(self, rows: Sequence[tuple[T, int]], start: int) -> list[T]:
+        most = min(self._batch, self._session.shape().max_batch)
+        batch: list[T] = []
+        total = 0
+        for value, size in rows[start : start + most]:
+            total += size
+            if batch and total > BATCH_BYTES:
+                break
+            batch.append(value)
+        return batch
+
+    def write(self, request: Callable[[QdrantClient], object], doing: str) -> None:
+        """Run a write. Raises `StoreError` where the server put it off instead of completing it."""
+        answer = self._session.call(request, doing)
+        for result in answer if isinstance(answer, list) else [answer]:
+            if isinstance(result, models.UpdateResult) and result.status is not models.UpdateStatus.COMPLETED:
+                fact = f"cannot {doing} collection {self._collection!r}: the server put the write off"
+                raise StoreError(fact, hint="run it again when the server is less busy")
+
+    def _struct(self, point: StoredPoint) -> models.PointStruct:
+        numbers = [] if point.vector is None else point.vector.tolist()
+        vector = {self._vector_name: numbers} if self._vector_name else numbers
+        return models.PointStruct(id=native_id(point.id), vector=vector, payload=dict(point.payload))

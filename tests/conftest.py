@@ -1,0 +1,35 @@
+"""Fixtures that several folders of tests share. Servers start when a test first asks for them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
+
+QDRANT_KEY = "planted-qdrant-key-7f3a"
+QDRANT_READ_ONLY_KEY = "planted-qdrant-read-only-key-19c2"
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> Iterator[QdrantServer]:
+    """A Qdrant server of the newer version (1.17.0, or the one that the environment names), without keys."""
+    given = given_server()
+    if given:
+        yield given
+        return
+    with running_qdrant() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant_old_server() -> Iterator[QdrantServer]:
+    """A Qdrant 1.16.3 server, the oldest minor version that ragwatch works with."""
+    with running_qdrant(OLD) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant_key_server() -> Iterator[QdrantServer]:
+    """A Qdrant server that asks for an API key and has a read-only key too."""
+    with running_qdrant(api_key=QDRANT_KEY, read_only_key=QDRANT_READ_ONLY_KEY) as server:
+        yield server
