@@ -1,0 +1,98 @@
+"""`State` on SQLite or PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from ragwatch.corpus.identity import Json
+from ragwatch.ports import CachedDocument, Lease, Quarantined, RunRecord
+from ragwatch.state.claims import Leases, Quarantine
+from ragwatch.state.database import HEAD, open_database
+from ragwatch.state.document_cache import DocumentCache
+from ragwatch.state.history import History
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for its turn before it gives up with `StateError`."""
+
+
+class SqlState:
+    """Implements `ragwatch.ports.State`; its docstrings are the contract, here stands what is added to it.
+
+    History is bounded: 10,000 runs and 50 plans per collection, findings of the newest 50 runs per collection
+    and verb. `finish_run` and `record_findings` raise `NotFoundError` for a run that is not there (any more).
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open the database at `url`; see `ragwatch.state.open_state`."""
+        self._database = open_database(url, busy_seconds)
+        try:
+            self._open()
+        except BaseException:
+            self._database.close()
+            raise
+        self._documents = DocumentCache(self._database)
+        self._history = History(self._database)
+        self._leases = Leases(self._database)
+        self._quarantine = Quarantine(self._database)
+
+    def _open(self) -> None:
+        if self._database.revision() != HEAD:
+            from ragwatch.state.upgrade import upgrade
+
+            upgrade(self._database)
+
+    def __repr__(self) -> str:
+        return f"SqlState({self._database.location!r})"
+
+    def cached(self, source: str, ids: Sequence[str]) -> dict[str, CachedDocument]:
+        return self._documents.cached(source, ids)
+
+    def remember(self, documents: Iterable[CachedDocument]) -> None:
+        self._documents.remember(documents)
+
+    def forget(self, source: str, ids: Sequence[str]) -> None:
+        self._documents.forget(source, ids)
+
+    def start_run(self, verb: str, collection: str, now: datetime, summary: Mapping[str, Json] | None = None) -> str:
+        return self._history.start_run(verb, collection, now, summary)
+
+    def finish_run(self, run: str, outcome: str, summary: Mapping[str, Json], now: datetime) -> None:
+        """`summary` replaces what the run was started with."""
+        self._history.finish_run(run, outcome, summary, now)
+
+    def runs(self, *, collection: str | None = None, verb: str | None = None, limit: int = 20) -> list[RunRecord]:
+        return self._history.runs(collection, verb, limit)
+
+    def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
+        """Called again for the same run, it appends."""
+        self._history.record_findings(run, findings)
+
+    def findings(self, run: str, *, limit: int | None = None) -> list[Mapping[str, Json]]:
+        return self._history.findings(run, limit)
+
+    def save_plan(self, digest: str, collection: str, plan: Mapping[str, Json], now: datetime) -> None:
+        self._history.save_plan(digest, collection, plan, now)
+
+    def plan(self, digest: str) -> Mapping[str, Json] | None:
+        return self._history.plan(digest)
+
+    def quarantine(self, collection: str, documents: Sequence[Quarantined]) -> None:
+        self._quarantine.add(collection, documents)
+
+    def quarantined(self, collection: str) -> dict[str, Quarantined]:
+        return self._quarantine.entries(collection)
+
+    def release(self, collection: str, documents: Sequence[str]) -> None:
+        self._quarantine.remove(collection, documents)
+
+    def acquire_lease(self, collection: str, holder: str, now: datetime, seconds: float) -> Lease:
+        """The token stays the same where the lease is already ours."""
+        return self._leases.acquire(collection, holder, now, seconds)
+
+    def renew_lease(self, lease: Lease, now: datetime, seconds: float) -> Lease:
+        return self._leases.renew(lease, now, seconds)
+
+    def release_lease(self, lease: Lease) -> None:
+        self._leases.release(lease)
+
+    def close(self) -> None:
+        self._database.close()

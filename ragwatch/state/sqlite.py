@@ -1,0 +1,137 @@
+"""State in a SQLite file: WAL, one writer at a time, and a wait for the turn."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from ragwatch.errors import ConfigError, StateError
+from ragwatch.state.columns import DamagedColumnError, encode_time
+from ragwatch.state.database import VERSION_TABLE, Cursor, Database, Statements
+
+REBUILD = "delete the file: ragwatch rebuilds it from the source and the index; only history is lost"
+_FREE = "free space on that disk, or point state.url at another one; what was written before is intact"
+_DISK = "check that the disk is healthy and has space; what was written before is intact if it is"
+_PERMIT = "make it writable for the user that runs ragwatch, or point state.url at another path"
+_WAIT = "wait for the other process, or end it; on a network file system use PostgreSQL instead"
+_RETRY_SECONDS = 0.05
+
+_MEANINGS = {
+    sqlite3.SQLITE_NOTADB: ("is not a SQLite database", f"check state.url; if the file is ragwatch's, {REBUILD}"),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", REBUILD),
+    sqlite3.SQLITE_ERROR: ("does not have the tables that its schema revision promises", REBUILD),
+    sqlite3.SQLITE_FULL: ("cannot grow: the disk is full", _FREE),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written: the operating system reports an I/O error", _DISK),
+    sqlite3.SQLITE_READONLY: ("is read-only", _PERMIT),
+    sqlite3.SQLITE_PERM: ("may not be accessed", _PERMIT),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _PERMIT),
+}
+
+
+class SqliteDatabase(Database):
+    """`BEGIN IMMEDIATE` takes the write lock before anything is read, so that no update is lost."""
+
+    dialect = "sqlite"
+    errors = (sqlite3.Error, DamagedColumnError)
+    rebuild = REBUILD
+
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    def from_url(cls, url: str, busy_seconds: float) -> "SqliteDatabase":
+        """Raises `ConfigError` where the URL names no file."""
+        path = url.removeprefix("sqlite:///")
+        if path == url or not path or path.startswith(":") or "?" in path:
+            raise ConfigError(
+                f"the state URL {url!r} does not name a file; the form is sqlite:///PATH, without options",
+                hint='for example url = "sqlite:///.ragwatch/state.db"',
+            )
+        return cls(Path(path).absolute(), busy_seconds)
+
+    def connect(self) -> sqlite3.Connection:
+        self._check_path()
+        with self.translating():
+            connection = sqlite3.connect(
+                self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+            )
+            # With WAL, NORMAL can lose the last commits in a power cut, and never damages the file.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _check_path(self) -> None:
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(
+                f"the folder of the state database {self.location} cannot be created: {error.strerror}", hint=_PERMIT
+            ) from None
+        if self._path.is_dir():
+            raise StateError(f"the state database {self.location} is a folder, not a file", hint="change state.url")
+        for path in (folder, self._path):
+            # Beside the file SQLite keeps a log and an index of it, so the folder has to be writable too.
+            if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                kind = "its folder" if path is folder else "the file"
+                raise StateError(
+                    f"the state database {self.location} is read-only: {kind} is not writable", hint=_PERMIT
+                )
+
+    def revision(self) -> str | None:
+        with self.reading() as statements:
+            if not statements.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", VERSION_TABLE):
+                return None
+            rows = statements.query(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+        return str(rows[0][0]) if rows else None
+
+    def use_wal(self) -> None:
+        """Switch the file to write-ahead logging, for good. Does nothing where the file system cannot."""
+        deadline = time.monotonic() + self._busy_seconds
+        with self.translating(), closing(self.connect()) as connection:
+            while True:
+                try:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                except sqlite3.OperationalError as error:
+                    # Here SQLite does not wait for other connections by itself.
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                    time.sleep(_RETRY_SECONDS)
+                else:
+                    return
+
+    def explain(self, error: Exception) -> StateError:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return StateError(f"the state database {self.location} cannot be used: {error}", hint=REBUILD)
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StateError(
+                f"the state database {self.location} has been locked by another process for {self._busy_seconds:g} s",
+                hint=_WAIT,
+            )
+        name = getattr(error, "sqlite_errorname", str(code))
+        fact, hint = _MEANINGS.get(code & 0xFF, (f"refused an operation: {error}", REBUILD))
+        return StateError(f"the state database {self.location} {fact} ({name})", hint=hint)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _begin(self, write: bool) -> tuple[Any, Statements]:
+        if self._connection is None:
+            self._connection = self.connect()
+        self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        cursor: Cursor = self._connection.cursor()
+        return self._connection, Statements(cursor, self.dialect, encode_time)
+
+    def _roll_back(self, connection: Any) -> None:
+        # SQLite has rolled back by itself after some errors, and what matters is the error that led here.
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
