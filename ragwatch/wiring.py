@@ -1,12 +1,11 @@
 """From each section of a configuration to its adapter. Adapters are imported when they are needed."""
 
 import importlib
-import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ragwatch.config import Config, EncoderConfig, FilesConfig, RecordsConfig, SourceConfig, SqlConfig, read_secret
-from ragwatch.corpus.document import Chunker, Markup
+from ragwatch.corpus.document import Chunker
+from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
 from ragwatch.ports import Encoder, Source, State, Store
 
@@ -21,10 +20,15 @@ def make_state(config: Config, base: Path) -> State:
     from ragwatch.state import open_state
 
     url = read_secret(config.state.url_env, None, what="state.url_env", base=base) or config.state.url or DEFAULT_STATE
+    return open_state(_sqlite_under(url, base))
+
+
+def _sqlite_under(url: str, base: Path) -> str:
+    """Let a relative SQLite path start at the configuration's folder, as every other path does."""
     scheme, separator, rest = url.partition(":///")
     if separator and scheme.startswith("sqlite") and rest and not rest.startswith("/") and rest != ":memory:":
-        url = f"{scheme}:///{base / rest}"
-    return open_state(url)
+        return f"{scheme}:///{base / rest}"
+    return url
 
 
 def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
@@ -114,7 +118,7 @@ def make_chunker(config: Config, encoder: Encoder) -> Chunker:
     return _external_chunker(section.kind, section.target or "", section.options)
 
 
-def _external_chunker(kind: str, target: str, options: dict[str, object]) -> Chunker:
+def _external_chunker(kind: str, target: str, options: dict[str, Json]) -> Chunker:
     from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
     from ragwatch.corpus.callable_chunker import CallableChunker
@@ -142,7 +146,7 @@ def make_source(section: SourceConfig, base: Path) -> Source:
     if isinstance(section, FilesConfig):
         return _files(section, base)
     if isinstance(section, SqlConfig):
-        return _sql(section)
+        return _sql(section, base)
     return _records(section, base)
 
 
@@ -159,6 +163,23 @@ def _files(section: FilesConfig, base: Path) -> Source:
         include=section.include,
         exclude=section.exclude,
         max_bytes=section.max_bytes,
-        markup=None if section.markup == "auto" else Markup(section.markup),
+        markup=None if section.markup == "auto" else section.markup,
         storage_options=section.storage_options,
+    )
+
+
+def _sql(section: SqlConfig, base: Path) -> Source:
+    from ragwatch.sources.sql import SqlSource
+
+    url = read_secret(section.url_env, None, what=f"source {section.name}: url_env", base=base) or section.url or ""
+    return SqlSource(
+        section.name,
+        _sqlite_under(url, base),
+        section.query,
+        id_column=section.id_column,
+        text_column=section.text_column,
+        title_column=section.title_column,
+        metadata_columns=section.metadata_columns,
+        changed_at_column=section.changed_at_column,
+        markup=section.markup,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from ragwatch import __version__
@@ -44,15 +43,12 @@ def run() -> int:
     except RagwatchError as error:
         _complain(error.fact, error.hint)
         return int(error.exit_code)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted", INTERRUPTED_HINT)
         return int(ExitCode.INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        _complain(error.format_message(), "ragwatch --help")
         return int(ExitCode.USAGE)
-    except KeyboardInterrupt:
-        _complain("interrupted", INTERRUPTED_HINT)
-        return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`ragwatch history | head`); that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -130,7 +130,10 @@ def test_equal_text_in_two_sources_survives_the_edit_of_one() -> None:
     reindex(pipeline(), limits=limits, holder="t")
     one["a.md"] = "# T\n\nEdited text."
     assert reindex(pipeline(), limits=limits, holder="t").verified
-    assert sorted(str(point.payload["text"]) for point in store.scroll()) == ["# T\n\nEdited text.", "# T\n\nShared text."]
+    assert sorted(str(point.payload["text"]) for point in store.scroll()) == [
+        "# T\n\nEdited text.",
+        "# T\n\nShared text.",
+    ]
 
 
 def test_two_documents_of_equal_text_are_both_removed(bench: Bench) -> None:

@@ -1,0 +1,200 @@
+"""Each kind of bad input gives one clear message and the documented exit code, and changes nothing."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ragwatch.errors import ExitCode
+from tests.cli.conftest import Workspace
+
+CASES: list[tuple[str, str, str, ExitCode, str]] = [
+    (
+        "an unknown key",
+        'path = "index"',
+        'pth = "index"',
+        ExitCode.USAGE,
+        'ragwatch.toml:4: store.pth: unknown key; did you mean "path"?',
+    ),
+    (
+        "a misspelt section",
+        "[state]",
+        "[stat]",
+        ExitCode.USAGE,
+        'ragwatch.toml:16: stat: unknown key; did you mean "state"?',
+    ),
+    (
+        "a wrong type",
+        "dimensions = 64",
+        'dimensions = "many"',
+        ExitCode.USAGE,
+        "ragwatch.toml:10: encoder.dimensions = 'many'",
+    ),
+    ("not TOML", "[store]", "[store", ExitCode.USAGE, "not valid TOML"),
+    ("no collection", 'collection = "docs"', "", ExitCode.USAGE, "collection: must be set"),
+    (
+        "a bad collection name",
+        'collection = "docs"',
+        'collection = "../docs"',
+        ExitCode.USAGE,
+        "a collection name is made of",
+    ),
+    ("a bad source name", 'name = "docs"', 'name = "a:b"', ExitCode.USAGE, "a source name is made of"),
+    ("an unknown source kind", 'path = "docs"', 'path = "docs"\nkind = "ftp"', ExitCode.USAGE, "ragwatch.toml"),
+    ("an endpoint without dimensions", "dimensions = 64\n", "", ExitCode.USAGE, "needs dimensions"),
+    ("an unknown layout", 'path = "index"', 'path = "index"\nlayout = "flat"', ExitCode.USAGE, "store.layout = 'flat'"),
+    ("a wrong server URL", 'path = "index"', 'url = "localhost:6333"', ExitCode.USAGE, "has no scheme"),
+    ("a dead server", 'path = "index"', 'url = "http://127.0.0.1:9"', ExitCode.UNREACHABLE, "127.0.0.1:9"),
+    (
+        "an absent API key",
+        'path = "index"',
+        'url = "http://127.0.0.1:9"\napi_key_env = "NO_SUCH_KEY"',
+        ExitCode.USAGE,
+        "NO_SUCH_KEY is not set",
+    ),
+    ("a model that is not there", 'kind = "openai"', 'kind = "sentence-transformers"', ExitCode.USAGE, "hash"),
+    ("a state URL of no database", "sqlite:///state.db", "redis://localhost", ExitCode.USAGE, "redis"),
+    (
+        "a chunker that is not there",
+        "[state]",
+        '[chunker]\nkind = "callable"\ntarget = "no_such_module:cut"\n\n[state]',
+        ExitCode.USAGE,
+        "no_such_module",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_bad_configuration(indexed: Workspace, old: str, new: str, code: ExitCode, message: str) -> None:
+    before = snapshot(indexed.folder / "index")
+    indexed.configure(old, new)
+    outcome = indexed.ragwatch("scan")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
+    assert indexed.ragwatch("reindex", "--yes").code == code
+    assert snapshot(indexed.folder / "index") == before
+
+
+def snapshot(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_no_configuration(workspace: Workspace) -> None:
+    workspace.config.unlink()
+    outcome = workspace.ragwatch("scan")
+    assert outcome.code == ExitCode.NOT_FOUND
+    assert "ragwatch init" in outcome.err
+
+
+def test_another_dimension_is_refused(indexed: Workspace) -> None:
+    indexed.server.encoder = type(indexed.encoder)(dimension=32)
+    indexed.configure("dimensions = 64", "dimensions = 32")
+    indexed.write("new.md", "# New\n\nText.\n")
+    assert indexed.ragwatch("scan", "--json").value["counts"]["encoder_mismatch"] == 1
+    outcome = indexed.ragwatch("reindex", "--yes")
+    assert outcome.code == ExitCode.REFUSED
+    assert "64 dimensions" in outcome.err
+
+
+def test_an_endpoint_of_another_dimension_than_configured_changes_nothing(workspace: Workspace) -> None:
+    workspace.configure("dimensions = 64", "dimensions = 63")
+    outcome = workspace.ragwatch("reindex", "--yes")
+    assert outcome.code == ExitCode.USAGE
+    assert "63" in outcome.err
+    assert "64" in outcome.err
+
+
+def test_another_distance_is_refused(indexed: Workspace) -> None:
+    indexed.configure('path = "index"', 'path = "index"\ndistance = "dot"')
+    assert indexed.ragwatch("scan", "--json").value["counts"] == {"layout_mismatch": 1}
+    assert indexed.ragwatch("reindex", "--yes").code == ExitCode.REFUSED
+
+
+def test_another_layout_is_refused(indexed: Workspace) -> None:
+    indexed.configure('path = "index"', 'path = "index"\nlayout = "langchain"')
+    assert indexed.ragwatch("scan", "--json").value["counts"] == {"layout_mismatch": 1}
+    assert indexed.ragwatch("reindex", "--yes").code == ExitCode.REFUSED
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "not json", '{"digest": "x", "plan": {"format": 99}}'])
+def test_a_bad_plan_file(indexed: Workspace, content: str) -> None:
+    Path("plan.json").write_text(content)
+    outcome = indexed.ragwatch("reindex", "--plan", "plan.json")
+    assert outcome.code == ExitCode.USAGE
+    assert "plan.json" in outcome.err
+
+
+def test_no_plan_file(indexed: Workspace) -> None:
+    assert indexed.ragwatch("reindex", "--plan", "nowhere.json").code == ExitCode.NOT_FOUND
+
+
+def test_nothing_to_resume(indexed: Workspace) -> None:
+    outcome = indexed.ragwatch("reindex", "--resume")
+    assert outcome.code == ExitCode.NOT_FOUND
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(8192))
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def from_the_future(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("update alembic_version set version_num = 'ffffffffffff'")
+    database.close()
+
+
+@pytest.mark.parametrize("spoil", [garbage, truncated, from_the_future])
+def test_a_damaged_state_database(indexed: Workspace, spoil: Callable[[Path], None]) -> None:
+    for leftover in indexed.folder.glob("state.db-*"):
+        leftover.unlink()
+    spoil(indexed.folder / "state.db")
+    for command in (["status"], ["scan"], ["reindex", "--yes"]):
+        outcome = indexed.ragwatch(*command)
+        assert outcome.code == ExitCode.INCOMPLETE
+        assert "state.db" in outcome.err
+        assert "next:" in outcome.err
+
+
+def test_a_deleted_state_database_costs_only_history(indexed: Workspace) -> None:
+    for path in indexed.folder.glob("state.db*"):
+        path.unlink()
+    calls = indexed.encoder.calls
+    assert indexed.ragwatch("scan").code == ExitCode.DONE
+    assert indexed.encoder.calls == calls
+
+
+def test_an_environment_variable_that_means_nothing(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_STORE__PTH", "elsewhere")
+    outcome = indexed.ragwatch("scan")
+    assert outcome.code == ExitCode.USAGE
+    assert "environment variable RAGWATCH_STORE__PTH" in outcome.err
+    assert 'did you mean "path"?' in outcome.err
+
+
+def test_an_environment_variable_overrides_the_file(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_COLLECTION", "other")
+    assert indexed.ragwatch("scan", "--json").value["collection"] == "other"
+
+
+def test_a_refused_key_is_named_and_not_shown(indexed: Workspace) -> None:
+    from tests.servers.embeddings import Status
+
+    indexed.monkeypatch.setenv("THE_KEY", "sk-planted-secret")
+    indexed.configure("dimensions = 64", 'dimensions = 64\napi_key_env = "THE_KEY"')
+    indexed.server.always = Status(401)
+    indexed.write("new.md", "# New\n\nText.\n")
+    outcome = indexed.ragwatch("reindex", "--yes")
+    assert outcome.code == ExitCode.UNREACHABLE
+    assert "THE_KEY" in outcome.err
+    assert "sk-planted-secret" not in outcome.err + outcome.out
+    assert indexed.ragwatch("scan", "--json").value["counts"] == {"missing": 1}
