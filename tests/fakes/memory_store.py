@@ -1,0 +1,206 @@
+"""A `Store` in dicts. Passes the same contract suite as the real ones."""
+
+import copy
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import NotFoundError, StoreError
+from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors
+from ragwatch.index.spec import Distance, Layout, Manifest
+from ragwatch.ports import CollectionInfo, Hit, Where
+
+
+@dataclass
+class MemoryCollection:
+    dimension: int
+    distance: Distance
+    manifest: Manifest | None
+    points: dict[str, tuple[dict[str, Json], Vectors]] = field(default_factory=dict)
+    indexed: set[str] = field(default_factory=set)
+
+
+@dataclass
+class MemoryWorld:
+    """What the stores of one "server" share."""
+
+    collections: dict[str, MemoryCollection] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """Without a `layout`, the reserved fields are looked for where any layout has them."""
+
+    def __init__(
+        self, collection: str = "docs", *, world: MemoryWorld | None = None, layout: Layout | None = None
+    ) -> None:
+        self.collection = collection
+        self.world = world or MemoryWorld()
+        self.layout = layout
+
+    # -- the collection ----------------------------------------------------------------------------------------
+
+    def describe(self) -> CollectionInfo | None:
+        name = self._name
+        if name not in self.world.collections:
+            return None
+        found = self.world.collections[name]
+        return CollectionInfo(
+            name, found.dimension, found.distance, len(found.points), found.manifest, frozenset(found.indexed)
+        )
+
+    def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
+        if self.collection in self.world.collections or self.collection in self.world.aliases:
+            raise StoreError(f"{self.collection!r} exists")
+        self.world.collections[self.collection] = MemoryCollection(dimension, distance, manifest, indexed=set(Key))
+
+    def ensure_payload_indexes(self) -> None:
+        self._found.indexed |= set(Key)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        self._found.manifest = manifest
+
+    def aliases(self) -> dict[str, str]:
+        return dict(self.world.aliases)
+
+    def switch_alias(self, alias: str, collection: str) -> None:
+        if collection not in self.world.collections:
+            raise NotFoundError(f"there is no collection {collection!r}")
+        if alias in self.world.collections:
+            raise StoreError(f"{alias!r} is a collection")
+        self.world.aliases[alias] = collection
+
+    def drop(self) -> None:
+        name = self._name
+        self.world.collections.pop(name, None)
+        for alias in [alias for alias, to in self.world.aliases.items() if to == name]:
+            del self.world.aliases[alias]
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def _name(self) -> str:
+        return self.world.aliases.get(self.collection, self.collection)
+
+    @property
+    def _found(self) -> MemoryCollection:
+        if self._name not in self.world.collections:
+            raise NotFoundError(f"there is no collection {self.collection!r}")
+        return self.world.collections[self._name]
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def facet(self, key: Key) -> dict[str, int]:
+        if key not in self._found.indexed:
+            raise StoreError(f"{key} has no payload index")
+        counted: dict[str, int] = {}
+        for payload, _ in self._found.points.values():
+            value = self._value(payload, key)
+            if isinstance(value, str):
+                counted[value] = counted.get(value, 0) + 1
+        return counted
+
+    def scroll(
+        self, where: Where | None = None, *, vectors: bool = False, payload: bool = True
+    ) -> Iterator[StoredPoint]:
+        points = self._found.points
+        for point_id in sorted(points, key=_order):
+            if point_id not in points:
+                continue
+            held, vector = points[point_id]
+            if where is None or self._matches(held, where):
+                shown = copy.deepcopy(held) if payload else self._reserved_only(held)
+                yield StoredPoint(point_id, shown, vector.copy() if vectors else None)
+
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        points = self._found.points
+        return [
+            StoredPoint(one, copy.deepcopy(points[one][0]), points[one][1].copy() if vectors else None)
+            for one in dict.fromkeys(_canonical(one) for one in ids)
+            if one in points
+        ]
+
+    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+        found = self._found
+        query = _unit(vector) if found.distance is Distance.COSINE else vector
+        scored = []
+        for point_id, (payload, stored) in found.points.items():
+            if found.distance in (Distance.COSINE, Distance.DOT):
+                score, rank = float(stored @ query), -float(stored @ query)
+            else:
+                order = 2 if found.distance is Distance.EUCLID else 1
+                score = rank = float(np.linalg.norm(stored - query, ord=order))
+            scored.append((rank, Hit(point_id, score, copy.deepcopy(payload))))
+        return [hit for _, hit in sorted(scored, key=lambda pair: pair[0])[:limit]]
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def upsert(self, points: Sequence[StoredPoint]) -> None:
+        found = self._found
+        for point in points:
+            _canonical(point.id)
+            if point.vector is None or point.vector.shape != (found.dimension,) or not np.isfinite(point.vector).all():
+                raise StoreError(f"point {point.id} has no vector of {found.dimension} finite numbers")
+        for point in points:
+            assert point.vector is not None
+            vector = point.vector.astype(np.float32)
+            stored = _unit(vector) if found.distance is Distance.COSINE else vector.copy()
+            found.points[_canonical(point.id)] = (copy.deepcopy(dict(point.payload)), stored)
+
+    def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        points = self._found.points
+        for point_id, payload in updates:
+            if _canonical(point_id) in points:
+                points[_canonical(point_id)][0].update(copy.deepcopy(dict(payload)))
+
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
+        points = self._found.points
+        for point_id in (_canonical(one) for one in ids):
+            if point_id in points and self._value(points[point_id][0], Key.REVISION) == revision:
+                del points[point_id]
+
+    # -- payloads ----------------------------------------------------------------------------------------------
+
+    def _reserved(self, payload: Mapping[str, Json]) -> Json:
+        meta = payload.get("meta")
+        inside = meta.get(RESERVED) if isinstance(meta, dict) else None
+        if self.layout is None:
+            return payload.get(RESERVED, inside)
+        return inside if self.layout is Layout.HAYSTACK else payload.get(RESERVED)
+
+    def _value(self, payload: Mapping[str, Json], key: Key) -> Json:
+        reserved = self._reserved(payload)
+        return reserved.get(key.removeprefix(f"{RESERVED}.")) if isinstance(reserved, dict) else None
+
+    def _matches(self, payload: Mapping[str, Json], where: Where) -> bool:
+        value = self._value(payload, where.key)
+        return value in where.values if where.values else value is None
+
+    def _reserved_only(self, payload: Mapping[str, Json]) -> dict[str, Json]:
+        reserved = copy.deepcopy(self._reserved(payload))
+        if reserved is None:
+            return {}
+        return {RESERVED: reserved} if RESERVED in payload else {"meta": {RESERVED: reserved}}
+
+
+def _unit(vector: Vectors) -> Vectors:
+    norm = np.linalg.norm(vector)
+    unit: Vectors = (vector / norm if norm else vector).astype(np.float32)
+    return unit
+
+
+def _canonical(point_id: str) -> str:
+    if point_id.isdigit():
+        return str(int(point_id))
+    try:
+        return str(uuid.UUID(point_id))
+    except ValueError:
+        raise StoreError(f"{point_id!r} is no point id") from None
+
+
+def _order(point_id: str) -> tuple[int, int]:
+    return (0, int(point_id)) if point_id.isdigit() else (1, uuid.UUID(point_id).int)
