@@ -36,9 +36,7 @@ def read_answer(body: bytes, count: int, address: str) -> Answer:
             hint="check that base_url belongs to an OpenAI-compatible embeddings API",
         ) from None
     if any(type(place) is not int for place in order) or sorted(order) != list(range(count)):
-        raise EncoderError(
-            f"encoder endpoint {address} answered {count} texts with {len(order)} misnumbered vectors"
-        )
+        raise EncoderError(f"encoder endpoint {address} answered {count} texts with {len(order)} misnumbered vectors")
     shapes = {vector.shape for vector in vectors}
     if len(shapes) != 1 or len(vectors[0].shape) != 1 or not vectors[0].size:
         raise EncoderError(f"encoder endpoint {address} answered vectors of different lengths, or empty ones")

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event, Lock
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
@@ -52,14 +52,9 @@ class EmbeddingsClient:
         self._clock = clock
         self._jitter = jitter
         self._url, self.address, self._auth = _address(settings)
-        self._client = httpx.Client(
-            headers=_headers(settings),
-            auth=self._auth,
-            timeout=settings.timeout,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=settings.in_flight, max_keepalive_connections=settings.in_flight),
-        )
-        _redact_request_log()
+        self._secrets = _secrets(settings)
+        self._opened: httpx.Client | None = None
+        self._opening = Lock()
 
     def embed(self, texts: Sequence[str], abandoned: Event) -> Answer:
         """Return one vector per text, in order.
@@ -72,7 +67,7 @@ class EmbeddingsClient:
         for attempt in range(self._settings.attempts):
             retry_after = None
             try:
-                response = self._client.post(self._url, json=body)
+                response = self._open().post(self._url, json=body)
             except httpx.RequestError as error:
                 problem = next(text for kind, text in _FAILURES if isinstance(error, kind))
             else:
@@ -93,8 +88,26 @@ class EmbeddingsClient:
         )
 
     def close(self) -> None:
-        """Close the connections. Safe to call twice."""
-        self._client.close()
+        """Close the connections; a later request opens new ones. Safe to call twice."""
+        with self._opening:
+            if self._opened:
+                self._opened.close()
+            self._opened = None
+
+    def _open(self) -> httpx.Client:
+        """Return the client, made when first needed: reading the system's certificates takes its time."""
+        with self._opening:
+            if self._opened is None:
+                _quieten_logs()
+                most = self._settings.in_flight
+                self._opened = httpx.Client(
+                    headers=_headers(self._settings),
+                    auth=self._auth,
+                    timeout=self._settings.timeout,
+                    follow_redirects=False,
+                    limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                )
+            return self._opened
 
     def _body(self, texts: Sequence[str]) -> dict[str, Json]:
         body: dict[str, Json] = {"model": self._settings.model, "input": list(texts)}
@@ -132,7 +145,8 @@ class EmbeddingsClient:
         except (ValueError, AttributeError):
             return ""
         plain = isinstance(code, str) and len(code) <= 48 and _ERROR_CODE.fullmatch(code)
-        return f" ({code})" if plain and code not in self._settings.api_key else ""
+        revealing = plain and any(secret in code or code in secret for secret in self._secrets)
+        return f" ({code})" if plain and not revealing else ""
 
 
 def _address(settings: EndpointSettings) -> tuple[str, str, httpx.BasicAuth | None]:
@@ -146,6 +160,14 @@ def _address(settings: EndpointSettings) -> tuple[str, str, httpx.BasicAuth | No
         auth = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
     url = urlunsplit((parts.scheme, host, path, parts.query, ""))
     return url, urlunsplit((parts.scheme, host, path, "", "")), auth
+
+
+def _secrets(settings: EndpointSettings) -> frozenset[str]:
+    """Return everything that must not be shown, also as a server would read it."""
+    address = settings.base_url.partition("://")[2]
+    hidden = [settings.api_key, *settings.headers.values(), address.rpartition("@")[0], address.partition("?")[2]]
+    parts = {part for text in hidden for part in re.split(r"[:&=]", text)}
+    return frozenset({*hidden, *map(unquote, hidden), *parts, *map(unquote, parts)} - {""})
 
 
 def _headers(settings: EndpointSettings) -> dict[str, str]:
@@ -165,7 +187,12 @@ class _WithoutQuery(logging.Filter):
         return True
 
 
-def _redact_request_log() -> None:
+def _quieten_logs() -> None:
+    """Keep secrets out of the HTTP library's logs, also where a program logs everything at DEBUG."""
     logger = logging.getLogger("httpx")
     if not any(isinstance(known, _WithoutQuery) for known in logger.filters):
         logger.addFilter(_WithoutQuery())
+    # The wire trace shows the headers of answers, where redirects and cookies repeat what was sent.
+    wire = logging.getLogger("httpcore")
+    if wire.level == logging.NOTSET:
+        wire.setLevel(logging.INFO)

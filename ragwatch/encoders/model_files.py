@@ -64,7 +64,7 @@ class ModelFiles:
 
     @property
     def is_static(self) -> bool:
-        """True for a table of token vectors, which knows neither special tokens nor a window."""
+        """True for a table of token vectors: no special tokens, and the precision that its file has."""
         return self.modules[0].kind == "StaticEmbedding"
 
 
@@ -160,7 +160,9 @@ def _dimension(modules: tuple[Module, ...]) -> int:
 def _window(first: Module) -> tuple[int, int]:
     """Return the model's window and the architecture's limit, by the rules of sentence-transformers."""
     if first.kind == "StaticEmbedding":
-        return 0, 0
+        truncation = _object(first.folder / "tokenizer.json").get("truncation")
+        length = truncation.get("max_length") if isinstance(truncation, dict) else None
+        return (length if isinstance(length, int) else 0), 0
     positions = first.config.get("max_position_embeddings")
     limit = positions if isinstance(positions, int) and positions > 0 else 0
     configured = _window_config(first.folder)

@@ -55,7 +55,7 @@ class EndpointEncoder:
         self._dimension = settings.dimensions or settings.expected_dimension
         self._batch_texts = settings.batch_texts
         self._served: set[str] = set()
-        self._finalizer = weakref.finalize(self, self._client.close)
+        weakref.finalize(self, self._client.close)
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -107,7 +107,7 @@ class EndpointEncoder:
 
     def close(self) -> None:
         """Close the connections; happens by itself when the encoder is no longer used. Safe to call twice."""
-        self._finalizer()
+        self._client.close()
 
     # --- batches --------------------------------------------------------------------------------------------
 

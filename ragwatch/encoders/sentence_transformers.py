@@ -71,7 +71,7 @@ class SentenceTransformerEncoder:
             "query_prompt": self._prompt("query"),
             "max_length": self._window,
             "dimension": self.dimension,
-            "precision": settings.precision if settings.backend == "torch" else "as stored",
+            "precision": "as stored" if settings.backend != "torch" or files.is_static else settings.precision,
             "backend": settings.backend,
         }
         return EncoderIdentity(shape, self._recorded())
@@ -135,8 +135,10 @@ class SentenceTransformerEncoder:
     @cached_property
     def _window(self) -> int:
         files, asked = self._files, self._settings.max_seq_length
-        if asked is None or files.is_static:
+        if asked is None:
             return files.window
+        if files.is_static:
+            raise ConfigError(f"encoder max_seq_length = {asked}: model {self.location} has no window to set")
         if files.position_limit and asked > files.position_limit:
             raise ConfigError(
                 f"encoder max_seq_length = {asked}: model {self.location} has positions for {files.position_limit}",
@@ -224,7 +226,7 @@ class SentenceTransformerEncoder:
                 f"{self.location} cannot be loaded: {type(error).__name__}: {reason}",
                 hint="fetch the model again, and check device, precision and backend of the encoder",
             ) from error
-        if self._window:
+        if self._window and not self._files.is_static:
             model.max_seq_length = self._window
         return model
 

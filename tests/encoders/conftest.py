@@ -8,6 +8,7 @@ import pytest
 from ragwatch.encoders import EndpointSettings, SentenceTransformerSettings, resolve_model
 from ragwatch.encoders.openai_compatible import EndpointEncoder
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
+from tests.encoders.model_folders import static_model
 from tests.fakes.hash_encoder import HashEncoder
 from tests.servers.embeddings import EmbeddingServer
 
@@ -23,6 +24,11 @@ def minilm_folder() -> Path:
     folder = resolve_model("all-MiniLM-L6-v2").folder
     assert folder is not None
     return folder
+
+
+@pytest.fixture(scope="session")
+def static_folder(tmp_path_factory: pytest.TempPathFactory, minilm_folder: Path) -> Path:
+    return static_model(tmp_path_factory.mktemp("static") / "model", minilm_folder / "tokenizer.json")
 
 
 @pytest.fixture

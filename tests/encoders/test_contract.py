@@ -1,9 +1,11 @@
 """The encoder contract on the fake, on the real model, and on endpoints that serve both."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from ragwatch.encoders import SentenceTransformerSettings
 from ragwatch.encoders.openai_compatible import EndpointEncoder
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 from tests.encoders.contract import EncoderContract, Subject
@@ -29,6 +31,13 @@ class TestModel(EncoderContract):
     @pytest.fixture
     def subject(self, minilm: SentenceTransformerEncoder) -> Subject:
         return Subject(minilm)
+
+
+class TestStaticModel(EncoderContract):
+    @pytest.fixture
+    def subject(self, static_folder: Path) -> Subject:
+        settings = SentenceTransformerSettings(str(static_folder), device="cpu")
+        return Subject(SentenceTransformerEncoder(settings), poison="nan")
 
 
 class TestEndpoint(EncoderContract):

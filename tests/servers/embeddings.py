@@ -78,7 +78,8 @@ class EmbeddingServer:
         self.max_texts = 0
         """Above that many texts in one request: 413. 0 for no limit."""
         self.refused_text = ""
-        """A request with a text that contains it: 400."""
+        """A request with a text that contains it: `refusal`."""
+        self.refusal = 400
         self.script: deque[Behaviour] = deque()
         self.always: Behaviour | None = None
         self.requests: list[Request] = []
@@ -156,7 +157,8 @@ class EmbeddingServer:
         if self.max_texts and len(request.texts) > self.max_texts:
             return Status(413)
         if self.refused_text and any(self.refused_text in text for text in request.texts):
-            return Status(400, body=json.dumps({"error": {"message": "|".join(request.texts), "code": "too_long"}}))
+            body = json.dumps({"error": {"message": "|".join(request.texts), "code": "too_long"}})
+            return Status(self.refusal, body=body)
         return None
 
 
