@@ -1,7 +1,6 @@
 """Files in a folder, local or behind any fsspec URL, as a source."""
 
 import errno
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,8 @@ from ragwatch.sources.extract import extract
 from ragwatch.sources.formats import extraction_version, format_of, text_format
 from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.selection import Selection
-from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError, Tree, open_tree
+from ragwatch.sources.trees import Node, NodeKind, OutOfReachError, TooLargeError, Tree, open_tree
+from ragwatch.sources.walk import enters, reason, shown, walk
 
 MAX_BYTES = 20_000_000
 """Default of the largest file that is read."""
@@ -37,7 +37,6 @@ _SOURCE_WIDE = {
 }
 """Errors of a read that say nothing about the file: the process or the network is in trouble."""
 
-_LETTERS = re.compile(r"\.[A-Za-z]")
 _SURROGATE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 
 
@@ -95,44 +94,12 @@ class FileSource:
         self._tree = tree = self._tree.fresh()
         self._check(tree)
         escaped: set[str] = set()
-        folders = [("", False)]
-        while folders:
-            folder, linked = folders.pop()
-            below = []
-            for path, node in self._list(tree, folder):
-                if node.kind is NodeKind.FOLDER:
-                    below.append((path, linked or node.link))
-                elif self._takes(path, node):
-                    yield self._entry(tree, path, node, escaped)
-            folders.extend(one for one in reversed(below) if self._enters(tree, *one))
+        for path, node in walk(tree, self._selection, self._error):
+            yield self._entry(tree, path, node, escaped)
         self._check(tree)
 
-    def _list(self, tree: Tree, folder: str) -> Iterator[tuple[str, Node]]:
-        try:
-            nodes = tree.listing(folder)
-        except OSError as error:
-            where = f"folder {_shown(folder)!r} of {self._redact.url}" if folder else self._redact.url
-            raise self._error(f"{where} cannot be listed: {_reason(error)}", folder) from None
-        prefix = f"{folder}/" if folder else ""
-        for node in nodes:
-            yield prefix + node.name, node
-
-    def _takes(self, path: str, node: Node) -> bool:
-        if node.kind in (NodeKind.FILE, NodeKind.DANGLING) and self._selection.takes(path):
-            return True
-        looks_like_a_folder = not _LETTERS.match(splitext(node.name)[1])
-        if node.kind is NodeKind.DANGLING and looks_like_a_folder and self._selection.enters(path):
-            raise self._error(f"link {_shown(path)!r} leads nowhere, and what lay behind it may be documents", path)
-        return False
-
-    def _enters(self, tree: Tree, folder: str, linked: bool) -> bool:
-        try:
-            return self._selection.enters(folder) and (not linked or tree.follows(folder))
-        except OSError as error:
-            raise self._error(f"folder {_shown(folder)!r} cannot be looked at: {_reason(error)}", folder) from None
-
     def _entry(self, tree: Tree, path: str, node: Node, escaped: set[str]) -> Entry:
-        document_id = _shown(path)
+        document_id = shown(path)
         if document_id != path:
             if document_id in escaped or _may_exist(tree, document_id):
                 raise self._error(f"two files would have the id {document_id!r}; rename one", document_id)
@@ -167,14 +134,7 @@ class FileSource:
         self._tree = tree = self._tree.fresh()
         self._check(tree)
         is_entered = self._folder_check(tree)
-        found = set()
-        for document_id in ids:
-            try:
-                if self._locate(tree, document_id, is_entered) is not None:
-                    found.add(document_id)
-            except OSError as error:
-                raise self._error(f"it cannot be said whether {document_id!r} is there: {_reason(error)}") from None
-        return found
+        return {document_id for document_id in ids if self._kind(tree, document_id, is_entered) is not None}
 
     def _reader(self) -> Callable[[str], ReadOutcome]:
         tree = self._tree
@@ -182,53 +142,63 @@ class FileSource:
 
         def read(document_id: str) -> ReadOutcome:
             try:
-                path = self._locate(tree, document_id, is_entered)
-                if path is None:
-                    return Gone(document_id)
-                if path != document_id:
-                    return Unreadable(document_id, "its name is not UTF-8; rename it")
-                content = tree.read(path, self._max_bytes)
-                found = extract(content, format_of(path, self._default), encoding=self._encoding)
+                if not self._may_list(document_id, is_entered):
+                    raise FileNotFoundError
+                content = tree.read(document_id, self._max_bytes)
+                found = extract(content, format_of(document_id, self._default), encoding=self._encoding)
                 return found.document(self._name, document_id)
             except DocumentUnreadableError as error:
                 return Unreadable(document_id, error.fact)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return self._missing(document_id, self._kind(tree, document_id, is_entered))
             except OSError as error:
-                return self._failed(tree, document_id, error)
+                return self._failed(document_id, error)
 
         return read
 
-    def _failed(self, tree: Tree, document_id: str, error: OSError) -> ReadOutcome:
+    def _missing(self, document_id: str, kind: NodeKind | None) -> ReadOutcome:
+        """Tell what it means that nothing can be opened at the path that an id is."""
+        if kind is NodeKind.DANGLING:
+            return Unreadable(document_id, "a link that leads nowhere")
+        if kind is NodeKind.FILE and _unshown(document_id) != document_id:
+            return Unreadable(document_id, "its name is not UTF-8; rename it")
+        if kind is NodeKind.FILE:
+            return Unreadable(document_id, "it vanished and came back while it was read")
+        return Gone(document_id)
+
+    def _failed(self, document_id: str, error: OSError) -> ReadOutcome:
         """Tell what an error of one file means: for the file, or for the whole source."""
         if isinstance(error, TooLargeError):
             return Unreadable(document_id, f"too large: {error.size} bytes, the limit is {self._max_bytes}")
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-            if tree.kind(document_id) is NodeKind.DANGLING:
-                return Unreadable(document_id, "a link that leads nowhere")
-            return Gone(document_id)
         if isinstance(error, OutOfReachError) or error.errno in _SOURCE_WIDE:
-            raise self._error(f"{document_id!r} cannot be read: {_reason(error)}")
-        return Unreadable(document_id, _reason(error))
+            raise self._error(f"{document_id!r} cannot be read: {reason(error)}")
+        return Unreadable(document_id, reason(error))
 
-    def _locate(self, tree: Tree, document_id: str, is_entered: Callable[[str], bool]) -> str | None:
-        """Return the path of a document that a listing would contain, or None. The path alone is not trusted:
-        an id may come from an index that somebody else wrote."""
-        segments = document_id.split("/")
-        if "\0" in document_id or not all(segments) or not {".", ".."}.isdisjoint(segments):
-            return None
-        for path in dict.fromkeys((document_id, _unshown(document_id))):
-            folder = "/".join(segments[:-1]) if path == document_id else path.rpartition("/")[0]
-            if self._selection.takes(path) and is_entered(folder):
-                kind = tree.kind(path)
+    def _kind(self, tree: Tree, document_id: str, is_entered: Callable[[str], bool]) -> NodeKind | None:
+        """Return what a listing would find as this document now, None where it would find none."""
+        try:
+            for path in dict.fromkeys((document_id, _unshown(document_id))):
+                kind = tree.kind(path) if self._may_list(path, is_entered) else None
                 if kind in (NodeKind.FILE, NodeKind.DANGLING):
-                    return path
+                    return kind
+        except OSError as error:
+            raise self._error(f"it cannot be said whether {document_id!r} is there: {reason(error)}") from None
         return None
+
+    def _may_list(self, path: str, is_entered: Callable[[str], bool]) -> bool:
+        """Return whether a listing reaches this path, if something is there. The path itself is not trusted:
+        an id may come from an index that somebody else wrote."""
+        segments = path.split("/")
+        if "\0" in path or not all(segments) or not {".", ".."}.isdisjoint(segments):
+            return False
+        return self._selection.takes(path) and is_entered("/".join(segments[:-1]))
 
     def _folder_check(self, tree: Tree) -> Callable[[str], bool]:
         known: dict[str, bool] = {"": True}
 
         def is_entered(folder: str) -> bool:
             if folder not in known:
-                known[folder] = self._enters(tree, folder, True)
+                known[folder] = enters(tree, self._selection, folder, True, self._error)
             return known[folder]
 
         return is_entered
@@ -241,10 +211,10 @@ class FileSource:
         except (FileNotFoundError, NotADirectoryError):
             raise self._error(f"there is no folder {self._redact.url}") from None
         except OSError as error:
-            raise self._error(f"{self._redact.url} is out of reach: {_reason(error)}") from None
+            raise self._error(f"{self._redact.url} is out of reach: {reason(error)}") from None
 
     def _error(self, fact: str, path: str = "") -> SourceError:
-        hint = f"mend it, or exclude {_shown(path)!r}" if path else "check the url and the access rights of the source"
+        hint = f"mend it, or exclude {shown(path)!r}" if path else "check the url and the access rights of the source"
         return SourceError(f"source {self._name!r}: {fact}", hint=hint)
 
 
@@ -253,21 +223,6 @@ def _may_exist(tree: Tree, path: str) -> bool:
         return tree.kind(path) is not None
     except OSError:
         return True
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, OutOfReachError | DamagedError):
-        return str(error)
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "it vanished meanwhile"
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
-
-
-def _shown(path: str) -> str:
-    """Return `path` with whatever UTF-8 cannot carry spelled as `\\udcXX`."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _unshown(document_id: str) -> str:

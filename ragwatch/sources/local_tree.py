@@ -9,6 +9,7 @@ import errno
 import os
 import unicodedata
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
@@ -78,6 +79,9 @@ class LocalTree:
         return inside and self._enters(os.path.relpath(real, root).replace(os.sep, "/"))
 
     def kind(self, path: str) -> NodeKind | None:
+        # Where `\` separates and `:` names a drive, a path that holds one leads elsewhere.
+        if os.sep != "/" and not {os.sep, ":"}.isdisjoint(path):
+            return None
         full = self._path(path)
         try:
             mode = os.stat(full).st_mode
@@ -90,6 +94,9 @@ class LocalTree:
         return NodeKind.FILE if S_ISREG(mode) else NodeKind.FOLDER if S_ISDIR(mode) else NodeKind.OTHER
 
     def read(self, path: str, limit: int) -> bytes:
+        # Opening a pipe would wait for a writer, and a name spelled otherwise is another document.
+        if self.kind(path) is not NodeKind.FILE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         for _ in range(_ATTEMPTS):
             with self.open(path) as file:
                 before = os.fstat(file.fileno())
@@ -103,6 +110,9 @@ class LocalTree:
 
     def open(self, path: str) -> BinaryIO:
         return open(self._path(path), "rb")
+
+    def translated(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _path(self, path: str) -> str:
         return os.path.join(self._root, path) if path else self._root

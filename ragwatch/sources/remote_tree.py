@@ -4,11 +4,12 @@ Each tree connects anew and keeps no listing: fsspec caches instances and listin
 and a daemon would go on seeing yesterday's files.
 """
 
+import io
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
@@ -17,6 +18,8 @@ from fsspec.core import url_to_fs
 from ragwatch.errors import ConfigError, MissingExtraError
 from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError
+
+_BUFFER = 1 << 16
 
 _ETAGS = ("ETag", "etag", "md5Hash", "sha", "CRC")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
@@ -118,7 +121,11 @@ class RemoteTree:
 
     def open(self, path: str) -> BinaryIO:
         with self._translated(content=True):
-            return cast(BinaryIO, self._opened[0].open(self._path(path), "rb"))
+            file = self._opened[0].open(self._path(path), "rb")
+            return cast(BinaryIO, io.BufferedReader(file, _BUFFER))
+
+    def translated(self) -> AbstractContextManager[None]:
+        return self._translated()
 
     def _info(self, path: str) -> Mapping[str, Any]:
         with self._translated():

@@ -22,6 +22,15 @@ class BadIdError(ValueError):
     """A value cannot be a document's id. The message says why, without the record's name."""
 
 
+class BadRecordError(ValueError):
+    """A file is not what it should be at `place`, which a message appends to the file's name."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place} {reason}")
+        self.place = place
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Which columns or fields of a row say what."""
@@ -56,7 +65,7 @@ def document_id(value: object) -> str:
                 raise BadIdError(f"is {value!r}, which UTF-8 cannot carry") from None
         return value
     if value is None:
-        raise BadIdError("is NULL")
+        raise BadIdError("is NULL or missing")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():

@@ -1,7 +1,7 @@
 """Which paths of a folder are documents: include and exclude patterns as `.gitignore` writes them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from posixpath import splitext
 
 from ragwatch.errors import ConfigError
@@ -19,17 +19,25 @@ class Selection:
     folders only. Negation (`!`) is not supported.
 
     A file is taken if it is not excluded, not hidden, and an include pattern matches; without include patterns
-    all are included. Files whose suffix has no known format are taken only where a pattern spells the name out
+    all are included. Files whose suffix is not one of `suffixes` are taken only where a pattern spells the name out
     (`*.log`, `LICENSE`), not where it says "everything" (`docs/**`). Hidden: a segment that begins with a dot,
     or the `~$` of office lock files.
 
     Raises `ConfigError` for a pattern that cannot be understood.
     """
 
-    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = (), *, hidden: bool = False) -> None:
+    def __init__(
+        self,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        *,
+        hidden: bool = False,
+        suffixes: Collection[str] = SUPPORTED_SUFFIXES,
+    ) -> None:
         included = [_Pattern(text) for text in include or ("**",)]
         excluded = [_Pattern(text) for text in exclude]
         self._hidden = hidden
+        self._suffixes = suffixes
         self._named = _any(pattern.named for pattern in included)
         self._broad = _any(pattern.below for pattern in included)
         self._excluded = _any(pattern.below for pattern in excluded)
@@ -42,7 +50,7 @@ class Selection:
             return False
         if self._named.fullmatch(path):
             return True
-        return splitext(path)[1].lower() in SUPPORTED_SUFFIXES and self._broad.fullmatch(path) is not None
+        return splitext(path)[1].lower() in self._suffixes and self._broad.fullmatch(path) is not None
 
     def enters(self, folder: str) -> bool:
         """Return whether a document can lie below `folder`. Holds for every folder above an entered one."""
@@ -79,17 +87,18 @@ class _Pattern:
         self.named = "" if folders_only or not last.replace("*", "") else body
         self.below = f"{body}/.*" if folders_only else f"{body}(?:/.*)?"
         self.folder = f"{body}(?:/.*)?"
-        self.stem = _stem(text) if anchored else ""
+        stem = split_magic(text)[0] if anchored else ""
+        self.stem = f"{stem}/" if stem else ""
 
 
-def _stem(text: str) -> str:
-    """Return the folders, with a `/` at the end, that stand literally at the start of an anchored pattern."""
-    literal = []
-    for segment in text.split("/"):
-        if _MAGIC.search(segment):
-            break
-        literal.append(segment)
-    return "".join(f"{segment}/" for segment in literal)
+def split_magic(pattern: str) -> tuple[str, str]:
+    """Return (the segments that stand literally at the start of `pattern`, those from its first glob character on)."""
+    segments = pattern.rstrip("/").split("/")
+    literal = 0
+    while literal < len(segments) and not _MAGIC.search(segments[literal]):
+        literal += 1
+    root = "/".join(segments[:literal])
+    return ("/" if not root and pattern.startswith("/") else root), "/".join(segments[literal:])
 
 
 def _translate(text: str) -> str:

@@ -198,16 +198,17 @@ class _Listing:
 
     file: IO[str]
     ids: IdTable = field(default_factory=IdTable)
+    size: int = 0
 
     def append(self, entries: list[tuple[str, str]]) -> None:
         for key, _ in entries:
-            self.ids.add(key, len(self.ids))
+            self.ids.add(key, self.size)
+            self.size += 1
         json.dump(entries, self.file, ensure_ascii=False, separators=(",", ":"))
         self.file.write("\n")
 
     def twin(self) -> str | None:
         """Return an id that appears more than once."""
-        self.ids.seal()
         suspects = {position for pair in self.ids.twins() for position in pair}
         if not suspects:
             return None

@@ -7,6 +7,7 @@ in subfolders are swallowed even with `on_error="raise"`, and a folder that cann
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO, Protocol
@@ -97,7 +98,11 @@ class Tree(Protocol):
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """Open for reading and seeking."""
+        """Open for reading and seeking; use the file inside `translated`."""
+        ...
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Give errors of an opened file the types that every other method raises."""
         ...
 
 
