@@ -119,7 +119,8 @@ def _settings(url: str) -> dict[str, Any]:
         settings = conninfo_to_dict(url)
     except psycopg.Error:
         settings = None
-    if settings is None or "@" in str(settings.get("dbname", "")):
+    # An @ there means that the password was cut in two, and one part of it taken for a host or a database.
+    if settings is None or any("@" in str(settings.get(key, "")) for key in ("host", "hostaddr", "port", "dbname")):
         raise ConfigError(
             "the state URL is not one that PostgreSQL can read: postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
             hint="percent-encode special characters of the password, for example %2F for /",

@@ -42,6 +42,9 @@ def migrating(database: Database) -> Iterator[Connection]:
     if database.dialect == "sqlite":
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    else:
+        # Left in autocommit, every statement would be a transaction: no lock, and no way back after a crash.
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "autocommit", False))
     with database.translating():
         try:
             with engine.begin() as connection:
