@@ -4,7 +4,7 @@ Memory holds one short string per document revision and whatever differs; chunks
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ragwatch.corpus.document import Document, document_key
 from ragwatch.errors import SourceError
@@ -53,6 +53,8 @@ class Comparison:
     """Points that carry a revision of ours."""
     _revisions: dict[str, int] = field(default_factory=dict)
     """Revision → points of it that are not yet explained by a document."""
+    _added: dict[str, str] = field(default_factory=dict)
+    """Content digest → key of each document that is not in the index at all."""
     _settled: set[str] = field(default_factory=set)
     """Keys of documents that differ, or that cannot be read: nothing more is to be said of them."""
     _claimed: set[str] = field(default_factory=set)
@@ -78,6 +80,7 @@ class Comparison:
             self._leftovers()
             self._other_encoders(self.info)
             self._foreign(self.info)
+            self._renames()
 
     def _count_revisions(self, info: CollectionInfo) -> dict[str, int]:
         if Key.REVISION in info.indexed_keys:
@@ -218,6 +221,8 @@ class Comparison:
                 self._revisions.pop(diff.desired.revision, None)
             return
         self._settled.add(diff.key)
+        if diff.desired and not diff.observed:
+            self._added[diff.desired.digest] = diff.key
         self._claimed.update(faulty.chunk.id for faulty in diff.write)
         found = findings_of(diff, source=source, document_id=document_id, chunker_changed=self._chunker_changed)
         self.findings.extend(found)
@@ -292,3 +297,21 @@ class Comparison:
             reason = f"{found} of {info.points} points were not written by ragwatch ({shown})"
             remedy = "keep other writers out of the collection, or delete these points; ragwatch never does"
             self.findings.append(Finding(Kind.FOREIGN, info.name, reason, remedy, points=found))
+
+    def _renames(self) -> None:
+        """Say of a document that is gone and of its equal that is new that it was renamed, where we remember it."""
+        gone = [change for change in self.changes if change.revision is None]
+        told: dict[tuple[str | None, str | None], str] = {}
+        for name in sorted({change.source for change in gone}) if self._added else ():
+            ids = [change.id for change in gone if change.source == name]
+            for cached in self.pipeline.state.cached(name, ids).values():
+                source, _, document_id = self._added.get(cached.digest, "").partition(":")
+                if document_id:
+                    told[name, cached.id] = f"renamed to {document_id}"
+                    told[source, document_id] = f"renamed from {cached.id}"
+        self.findings = [self._told(finding, told.get((finding.source, finding.document))) for finding in self.findings]
+
+    def _told(self, finding: Finding, rename: str | None) -> Finding:
+        if rename is None or finding.kind not in (Kind.MISSING, Kind.TOMBSTONE):
+            return finding
+        return replace(finding, reason=f"{rename}; {finding.reason}")

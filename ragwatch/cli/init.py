@@ -1,5 +1,6 @@
 """init: write a commented ragwatch.toml and the jobs folder."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from ragwatch.config import COLLECTION_NAME, DEFAULT_FILE, load_config
 from ragwatch.errors import ConfigError
 from ragwatch.jobs import jobs_folder, shipped_folder
 
-TEMPLATE = '''\
+TEMPLATE = """\
 # ragwatch: what to watch. Every value can be overridden by the environment, for example
 # RAGWATCH_STORE__URL=http://127.0.0.1:6333. Paths are relative to this file.
 
@@ -34,7 +35,9 @@ model = "all-MiniLM-L6-v2"
 [chunker]
 # Sections first, then cuts that depend on local content; sized in the encoder's own tokens.
 kind = "sections"
-# kind = "langchain"; target = "langchain_text_splitters:RecursiveCharacterTextSplitter"; options = {{ chunk_size = 1000 }}
+# kind = "langchain"
+# target = "langchain_text_splitters:RecursiveCharacterTextSplitter"
+# options = {{ chunk_size = 1000 }}
 
 [[sources]]
 name = {name}
@@ -52,7 +55,7 @@ url = "sqlite:///.ragwatch/state.db"
 delete_share = 0.05
 delete_chunks = 500
 source_shrink = 0.20
-'''
+"""
 
 EMBEDDED = '''\
 # The embedded engine keeps its files here. For a Qdrant server:
@@ -60,10 +63,10 @@ EMBEDDED = '''\
 # api_key_env = "QDRANT_API_KEY"  # the name of the variable that holds the key
 path = ".ragwatch/index"'''
 
-SERVER = '''\
+SERVER = """\
 url = {url}
 # api_key_env = "QDRANT_API_KEY"  # the name of the variable that holds the key
-# grpc = true'''
+# grpc = true"""
 
 
 def initialise(
@@ -82,10 +85,10 @@ def initialise(
         collection = typer.prompt("Name of the collection", default=default) if ask else default
     if url is None and ask:
         url = typer.prompt("URL of a Qdrant server (empty: embedded)", default="", show_default=False) or None
-    _check_source(directory, source)
+    _check_source(source)
     if not COLLECTION_NAME.fullmatch(collection):
         raise ConfigError(f"collection {collection!r}: a name is made of letters, digits, '.', '_' and '-'")
-    _write(target, render_config(source, collection, url))
+    _write(target, render_config(_seen_from(directory, source), collection, url))
     load_config(target, {})
     copied = _copy_jobs(jobs_folder(directory))
     terminal = Terminal()
@@ -97,9 +100,7 @@ def render_config(source: str, collection: str, url: str | None) -> str:
     """Return the text of a configuration file."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.rstrip("/").rpartition("/")[2]).strip("-.") or "docs"
     store = SERVER.format(url=_quoted(url)) if url else EMBEDDED
-    return TEMPLATE.format(
-        collection=_quoted(collection), store=store, name=_quoted(name), path=_quoted(source)
-    )
+    return TEMPLATE.format(collection=_quoted(collection), store=store, name=_quoted(name), path=_quoted(source))
 
 
 def _quoted(text: str) -> str:
@@ -112,9 +113,18 @@ def _default_collection(source: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "documents"
 
 
-def _check_source(directory: Path, source: str) -> None:
-    if "://" not in source and not (directory / source).is_dir():
-        raise ConfigError(f"--source {source}: there is no such folder", hint="give the folder that holds your documents")
+def _check_source(source: str) -> None:
+    if "://" not in source and not Path(source).is_dir():
+        raise ConfigError(
+            f"--source {source}: there is no such folder", hint="give the folder that holds your documents"
+        )
+
+
+def _seen_from(directory: Path, source: str) -> str:
+    """Return a relative folder as the configuration must name it: relative to where the configuration lies."""
+    if "://" in source or Path(source).is_absolute():
+        return source
+    return Path(os.path.relpath(source, directory)).as_posix()
 
 
 def _write(target: Path, text: str) -> None:

@@ -21,7 +21,7 @@ path = "index"
 [encoder]
 kind = "openai"
 base_url = "{url}"
-model = "hash"
+model = "served-model"
 dimensions = 64
 
 [[sources]]

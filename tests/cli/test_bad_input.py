@@ -54,7 +54,6 @@ CASES: list[tuple[str, str, str, ExitCode, str]] = [
         ExitCode.USAGE,
         "NO_SUCH_KEY is not set",
     ),
-    ("a model that is not there", 'kind = "openai"', 'kind = "sentence-transformers"', ExitCode.USAGE, "hash"),
     ("a state URL of no database", "sqlite:///state.db", "redis://localhost", ExitCode.USAGE, "redis"),
     (
         "a chunker that is not there",
@@ -83,6 +82,15 @@ def test_bad_configuration(indexed: Workspace, old: str, new: str, code: ExitCod
 
 def snapshot(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_model_folder_that_is_not_there(indexed: Workspace) -> None:
+    indexed.configure('kind = "openai"', 'kind = "sentence-transformers"')
+    indexed.configure('model = "served-model"', 'model = "./nowhere"')
+    outcome = indexed.ragwatch("scan")
+    assert outcome.code == ExitCode.USAGE
+    assert "'./nowhere': there is no such folder" in outcome.err
+    assert "next: " in outcome.err
 
 
 def test_no_configuration(workspace: Workspace) -> None:
@@ -149,7 +157,7 @@ def truncated(path: Path) -> None:
 
 def from_the_future(path: Path) -> None:
     with sqlite3.connect(path) as database:
-        database.execute("update alembic_version set version_num = 'ffffffffffff'")
+        database.execute("update ragwatch_version set version_num = 'ffffffffffff'")
     database.close()
 
 

@@ -201,10 +201,8 @@ def test_quiet_leaves_the_exit_code(indexed: Workspace) -> None:
 
 
 def test_jobs_run_the_same_verbs(indexed: Workspace) -> None:
-    indexed.ragwatch("init", "--source", "docs", "--collection", "other", "--yes", "--directory", "elsewhere")
-    shutil.copytree(indexed.folder / "elsewhere" / "jobs", indexed.folder / "jobs") if (
-        indexed.folder / "elsewhere"
-    ).exists() else None
+    assert indexed.ragwatch("init", "--source", "docs", "--yes", "--directory", "elsewhere").code == ExitCode.DONE
+    shutil.copytree(indexed.folder / "elsewhere" / "jobs", indexed.folder / "jobs")
     names = [job["name"] for job in indexed.ragwatch("job", "list", "--json").value["jobs"]]
     assert names == ["deep_scan", "reindex", "scan"]
     indexed.write("new.md", "# New\n\nText.\n")
