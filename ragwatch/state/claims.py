@@ -32,8 +32,9 @@ class Leases:
             current, token, until = row[0]
         if won:
             return Lease(collection, holder, token, expires)
+        end = decode_time(until).isoformat(" ", "seconds")
         raise LeaseHeldError(
-            f"{current} is changing collection {collection!r} and has the lease until {decode_time(until):%F %T} UTC",
+            f"{current} is changing collection {collection!r} and has the lease until {end}",
             hint="wait until it is done; the lease of a process that died is free after that time",
         )
 

@@ -110,7 +110,7 @@ class Database(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Safe to call twice."""
+        """Release the connection. Safe to call twice; whoever goes on using the database connects anew."""
 
     @abstractmethod
     def _begin(self, write: bool) -> tuple[Any, Statements]: ...

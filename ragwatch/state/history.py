@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from itertools import count, islice
+from itertools import islice
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
@@ -118,7 +118,8 @@ class History:
 def _insert_run(statements: Statements, verb: str, collection: str, now: datetime, summary: str) -> str:
     """Runs that start in the same microsecond are numbered in the order of their insertion."""
     moment = to_utc(now)
-    for number in count():
+    number = 0
+    while True:
         run = f"{moment:%Y%m%dT%H%M%S.%fZ}-{number:03d}"
         inserted = statements.execute(
             "INSERT INTO ragwatch_run (id, verb, collection, started, outcome, summary, findings)"
@@ -131,7 +132,7 @@ def _insert_run(statements: Statements, verb: str, collection: str, now: datetim
         )
         if inserted:
             return run
-    raise AssertionError
+        number += 1
 
 
 def _reserve(statements: Statements, run: str, number: int) -> int:

@@ -60,9 +60,13 @@ class SqliteDatabase(Database):
             connection = sqlite3.connect(
                 self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
             )
-            # With WAL, NORMAL can lose the last commits in a power cut, and never damages the file.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            try:
+                # With WAL, NORMAL can lose the last commits in a power cut, and never damages the file.
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     def _check_path(self) -> None:

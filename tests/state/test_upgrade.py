@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -136,11 +138,14 @@ def test_a_schema_from_the_future_is_refused_with_both_remedies(state_url: str) 
 
 def test_tables_may_not_be_created_without_the_right(postgres_server: PostgresServer) -> None:
     url = postgres_server.create_database()
+    role = f"reader_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
-    reader = url.replace(url.partition("://")[2].partition("@")[0], "reader:reader")
-    with pytest.raises(StateError, match="read-only for this user"):
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'planted'".encode())
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    parts = urlsplit(url)
+    reader = urlunsplit(parts._replace(netloc=f"{role}:planted@{parts.netloc.rpartition('@')[2]}"))
+    with pytest.raises(StateError, match="is read-only for this user"):
         SqlState(reader)
     postgres_server.drop_database(url)
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute("DROP ROLE reader")
+        connection.execute(f"DROP ROLE {role}".encode())
