@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ragwatch.config import Config, load_config
 from ragwatch.errors import ConfigError, NotFoundError
@@ -15,9 +16,11 @@ from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard
 from ragwatch.index.plan import Plan
 from ragwatch.known import KnownStatus, known_status
-from ragwatch.pipeline import Clock, Pipeline
 from ragwatch.ports import RunRecord
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+
+if TYPE_CHECKING:
+    from ragwatch.pipeline import Clock, Pipeline
 
 RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
 
@@ -46,12 +49,14 @@ def load(path: Path) -> Settings:
 
 @contextmanager
 def open_pipeline(
-    path: Path, *, settings: Settings | None = None, writing: bool = False, clock: Clock = utc_now
-) -> Iterator[Pipeline]:
+    path: Path, *, settings: Settings | None = None, writing: bool = False, clock: "Clock" = utc_now
+) -> Iterator["Pipeline"]:
     """Open everything that the configuration names, and close it again whatever happens.
 
     Unless `writing`, the store is opened with the read-only key where the configuration names one.
     """
+    from ragwatch.pipeline import Pipeline
+
     chosen = settings or load(path)
     config, base = chosen.config, chosen.base
     encoder = make_encoder(config, base)
@@ -77,7 +82,7 @@ def open_pipeline(
         state.close()
 
 
-def estimate_plan(plan: Plan, pipeline: Pipeline, settings: Settings) -> Estimate:
+def estimate_plan(plan: Plan, pipeline: "Pipeline", settings: Settings) -> Estimate:
     """Estimate what a plan costs from earlier runs and the configured price."""
     encoder = settings.config.encoder
     runs = pipeline.state.runs(collection=pipeline.collection, verb="reindex")
@@ -115,7 +120,8 @@ def read_overrides(names: Sequence[str]) -> tuple[Guard, ...]:
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"--override {name!r} names no guard", hint=f"the guards are: {', '.join(known)}; a refused plan names its own"
+                f"--override {name!r} names no guard",
+                hint=f"the guards are: {', '.join(known)}; a refused plan names its own",
             )
     return tuple(known[name] for name in names)
 
@@ -149,7 +155,7 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def interrupted_plan(pipeline: Pipeline) -> Plan:
+def interrupted_plan(pipeline: "Pipeline") -> Plan:
     """Return the plan of the newest repair, if that did not finish. Raises `NotFoundError` if it did."""
     nothing = NotFoundError("no interrupted repair of this collection is known", hint="ragwatch reindex")
     newest = next(iter(pipeline.state.runs(collection=pipeline.collection, verb="reindex", limit=1)), None)

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ragwatch.corpus.identity import Json
-from ragwatch.pipeline import Progress as ProgressCallback
-from ragwatch.pipeline import no_progress
+
+if TYPE_CHECKING:
+    from ragwatch.pipeline import Progress as ProgressCallback
 
 PLAIN_WIDTH = 120
 """Width where there is no terminal to ask, so that piped output does not depend on who reads it."""
@@ -46,8 +48,10 @@ class Terminal:
             self.err.print(text)
 
     @contextmanager
-    def progress(self) -> Iterator[ProgressCallback]:
+    def progress(self) -> Iterator["ProgressCallback"]:
         """Yield a progress callback that draws bars with rate and time left on a terminal, or does nothing."""
+        from ragwatch.pipeline import no_progress
+
         if self.quiet or not sys.stderr.isatty():
             yield no_progress
             return

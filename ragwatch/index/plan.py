@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragwatch.corpus.identity import Json, digest_json
-from ragwatch.index.diff import DocumentDiff
+
+if TYPE_CHECKING:
+    from ragwatch.index.diff import DocumentDiff
 
 PLAN_FORMAT = 1
 
@@ -160,7 +162,7 @@ class Plan:
 
 
 def plan_change(
-    diff: DocumentDiff, *, source: str, document_id: str, reason: str, encode: Mapping[str, int]
+    diff: "DocumentDiff", *, source: str, document_id: str, reason: str, encode: Mapping[str, int]
 ) -> DocumentChange:
     """Turn a diff into its change. `encode` gives the tokens of each distinct text that nothing can supply."""
     return DocumentChange(

@@ -1,7 +1,10 @@
 """Reports as text for people. Pure: values in, Rich renderables out; the caller prints them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -9,15 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwatch.corpus.identity import Json
-from ragwatch.estimate import Estimate
 from ragwatch.health.findings import Finding, Severity, Status, counts
-from ragwatch.index.guards import Breach
-from ragwatch.index.plan import Plan
-from ragwatch.jobs import Job
-from ragwatch.known import KnownStatus
-from ragwatch.ports import RunRecord
-from ragwatch.reindex import ReindexReport
-from ragwatch.scan import ScanReport
+
+if TYPE_CHECKING:
+    from ragwatch.estimate import Estimate
+    from ragwatch.index.guards import Breach
+    from ragwatch.index.plan import Plan
+    from ragwatch.jobs import Job
+    from ragwatch.known import KnownStatus
+    from ragwatch.ports import RunRecord
+    from ragwatch.reindex import ReindexReport
+    from ragwatch.scan import ScanReport
 
 STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 STATUS_STYLE = {Status.HEALTHY: "bold green", Status.DEGRADED: "bold red", Status.UNKNOWN: "bold yellow"}

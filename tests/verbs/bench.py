@@ -39,7 +39,7 @@ class Bench:
 
     @property
     def source(self) -> MemorySource:
-        return MemorySource("docs", self.documents)
+        return MemorySource(dict(self.documents), name="docs")
 
     @property
     def pipeline(self) -> Pipeline:

@@ -96,7 +96,7 @@ def test_an_older_stamp_does_not_hide_an_edit(bench: Bench) -> None:
             return (Entry(entry.id, f"1970:{entry.id}") for entry in super().entries())
 
     bench.documents["d2.md"] = "# Document 2\n\nEdited, with an older time."
-    report = scan(replace(bench.pipeline, sources=(Backdated("docs", bench.documents),)))
+    report = scan(replace(bench.pipeline, sources=(Backdated(dict(bench.documents), name="docs"),)))
     assert [(finding.kind, finding.document) for finding in report.findings] == [(Kind.STALE, "d2.md")]
 
 
@@ -105,7 +105,7 @@ def test_a_touched_document_costs_nothing(bench: Bench) -> None:
         def entries(self) -> Iterator[Entry]:
             return (Entry(entry.id, f"now:{entry.stamp}") for entry in super().entries())
 
-    report = scan(replace(bench.pipeline, sources=(Touched("docs", bench.documents),)))
+    report = scan(replace(bench.pipeline, sources=(Touched(dict(bench.documents), name="docs"),)))
     assert not report.findings
 
 
@@ -123,7 +123,7 @@ def test_equal_text_in_two_sources_survives_the_edit_of_one() -> None:
     one, two = {"a.md": "# T\n\nShared text."}, {"a.md": "# T\n\nShared text."}
 
     def pipeline() -> Pipeline:
-        sources = (MemorySource("one", one), MemorySource("two", two))
+        sources = (MemorySource(dict(one), name="one"), MemorySource(dict(two), name="two"))
         return replace(bench.pipeline, store=store, sources=sources)
 
     limits = bench.limits
@@ -223,11 +223,8 @@ def test_zero_and_foreign_vectors_are_found(bench: Bench, spoilt: np.ndarray) ->
 
 
 def test_an_unreadable_document_keeps_its_points(bench: Bench) -> None:
-    class Locked(MemorySource):
-        pass
-
     before = texts(bench)
-    source = Locked("docs", bench.documents, unreadable={"d4.md": "permission denied"})
+    source = MemorySource(dict(bench.documents), name="docs", unreadable={"d4.md": "permission denied"})
     report = reindex(replace(bench.pipeline, sources=(source,)), limits=bench.limits, holder="t")
     assert report.verified
     assert texts(bench) == before
@@ -236,7 +233,7 @@ def test_an_unreadable_document_keeps_its_points(bench: Bench) -> None:
 def test_a_listing_that_breaks_deletes_nothing(bench: Bench) -> None:
     before = texts(bench)
     del bench.documents["d9.md"]
-    source = MemorySource("docs", bench.documents, breaks_after=5)
+    source = MemorySource(dict(bench.documents), name="docs", break_after=5)
     report = scan(replace(bench.pipeline, sources=(source,)))
     assert not report.complete
     assert Kind.TOMBSTONE not in {finding.kind for finding in report.findings}
