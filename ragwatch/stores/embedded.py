@@ -256,7 +256,7 @@ class EmbeddedStore:
         return edge.Filter(must=[edge.HasIdCondition(set(ids)), field])
 
 
-def _field(path: str, where: Where) -> edge.ConditionType:
+def _field(path: str, where: Where) -> "edge.ConditionType":
     if not where.values:
         return edge.IsEmptyCondition(path)
     return edge.FieldCondition(path, match=edge.MatchAny(list(where.values)))

@@ -69,6 +69,8 @@ class ServerSession:
             # As a header and not as `api_key`, which warns about every plain-http server, on localhost too.
             headers={"api-key": settings.api_key} if settings.api_key else None,
             check_compatibility=False,
+            # Plain http needs no certificates, and loading them costs 40 ms. Redirects are not followed.
+            verify=settings.url.lower().startswith("https:"),
         )
         try:
             self._check_version(client)

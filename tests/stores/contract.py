@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -17,12 +18,19 @@ DIMENSION = 4
 MANIFEST = Manifest("enc-1", "chunk-1", Layout.PLAIN, 1, {"pooling": "mean", "max": 256, "share": 0.5, "prompt": None})
 
 
+class Opener(Protocol):
+    def __call__(self, name: str, *, layout: Layout = Layout.PLAIN) -> Store: ...
+
+
 @dataclass
 class Stores:
-    """Opens stores of one place: a server, a folder. `name` makes a collection name of its own for this test."""
+    """Opens stores of one place: a server, a folder."""
 
-    open: Callable[[str], Store]
+    open: Opener
     name: Callable[[str], str]
+    """Makes a collection name of its own for this test."""
+    lose_index: Callable[[str, Key], None]
+    """Drops the payload index of a key behind the back of the stores, which are closed."""
 
     def filled(self, points: Sequence[StoredPoint] = (), *, distance: Distance = Distance.COSINE) -> Store:
         """Return a store with a new collection that holds `points`."""
@@ -95,6 +103,22 @@ class CollectionContract:
         store.close()
         again = stores.open(stores.name("main"))
         assert [(one.id, one.payload["position"]) for one in again.scroll()] == [(numbered(1), 7)]
+
+    def test_a_lost_payload_index_is_seen_and_made_anew(self, stores: Stores) -> None:
+        store = stores.filled([point(1), point(2)])
+        store.close()
+        stores.lose_index(stores.name("main"), Key.REVISION)
+        info = store.describe()
+        assert info is not None
+        assert Key.REVISION not in info.indexed_keys
+        with pytest.raises(StoreError):
+            store.facet(Key.REVISION)
+        assert store.facet(Key.DOCUMENT) == {"docs:a": 2}
+        store.ensure_payload_indexes()
+        assert store.facet(Key.REVISION) == {"r1": 2}
+        info = store.describe()
+        assert info is not None
+        assert set(Key) <= info.indexed_keys
 
     def test_closing_twice_is_safe(self, stores: Stores) -> None:
         store = stores.filled()
@@ -291,10 +315,27 @@ class ReadContract:
         store = stores.filled([point(1)])
         assert not list(store.scroll(Where(Key.DIGEST, ("none",)), vectors=True))
 
-    def test_where_with_a_duplicated_vector_of_payload_filters_by_each_key(self, stores: Stores) -> None:
+    def test_where_filters_by_each_key(self, stores: Stores) -> None:
         store = stores.filled([point(1, digest="same"), point(2, digest="same"), point(3, digest="other")])
         assert ids(list(store.scroll(Where(Key.DIGEST, ("same",))))) == [numbered(1), numbered(2)]
         assert len(list(store.scroll(Where(Key.ENCODER, ("enc-1",))))) == 3
+
+    def test_reserved_fields_are_found_where_the_layout_has_them(self, stores: Stores) -> None:
+        store = stores.open(stores.name("main"), layout=Layout.HAYSTACK)
+        store.create(DIMENSION, Distance.COSINE, MANIFEST)
+        for number, revision in ((1, "r1"), (2, "r2")):
+            reserved = point(number, revision=revision).payload["_ragwatch"]
+            payload: dict[str, Json] = {"content": "text", "meta": {"title": None, "_ragwatch": reserved}}
+            store.upsert([StoredPoint(numbered(number), payload, vector(1.0))])
+        info = store.describe()
+        assert info is not None
+        assert set(Key) <= info.indexed_keys
+        assert store.facet(Key.REVISION) == {"r1": 1, "r2": 1}
+        (found,) = store.scroll(Where(Key.REVISION, ("r2",)), payload=False)
+        assert found.payload == {"meta": {"_ragwatch": point(2, revision="r2").payload["_ragwatch"]}}
+        assert not list(store.scroll(Where(Key.REVISION)))
+        store.delete([numbered(1), numbered(2)], revision="r1")
+        assert ids(list(store.scroll())) == [numbered(2)]
 
     def test_fetch_returns_those_that_exist_with_payload(self, stores: Stores) -> None:
         store = stores.filled([point(i) for i in range(3)] + [StoredPoint("17", {"a": 1}, vector(1.0))])

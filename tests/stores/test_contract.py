@@ -2,35 +2,66 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import qdrant_edge
+from qdrant_client import QdrantClient
 
+from ragwatch.index.points import Key
+from ragwatch.index.spec import Layout
 from ragwatch.ports import Store
 from ragwatch.stores import open_store
 from tests.fakes.memory_store import MemoryStore, MemoryWorld
 from tests.servers.qdrant import QdrantServer
-from tests.stores.contract import StoreContract, Stores
-
-Opener = Callable[[str], Store]
+from tests.stores.contract import Opener, StoreContract, Stores
 
 
-def _fake(request: pytest.FixtureRequest) -> Opener:
+@dataclass
+class Place:
+    open: Opener
+    lose_index: Callable[[str, Key], None]
+
+
+def _fake(request: pytest.FixtureRequest) -> Place:
     world = MemoryWorld()
-    return lambda name: MemoryStore(name, world=world)
+
+    def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
+        return MemoryStore(name, world=world, layout=layout)
+
+    return Place(opener, lambda name, key: world.collections[name].indexed.remove(key))
 
 
-def _embedded(request: pytest.FixtureRequest) -> Opener:
+def _embedded(request: pytest.FixtureRequest) -> Place:
     path: Path = request.getfixturevalue("tmp_path")
-    return lambda name: open_store(name, path=path)
+
+    def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
+        return open_store(name, path=path, layout=layout)
+
+    def lose_index(name: str, key: Key) -> None:
+        shard = qdrant_edge.EdgeShard.load(str(path / "collections" / name / "shard"))
+        shard.update(qdrant_edge.UpdateOperation.delete_field_index(key))
+        shard.close()
+
+    return Place(opener, lose_index)
 
 
-def _server(fixture: str, *, grpc: bool = False) -> Callable[[pytest.FixtureRequest], Opener]:
-    def opener(request: pytest.FixtureRequest) -> Opener:
+def _server(fixture: str, *, grpc: bool = False) -> Callable[[pytest.FixtureRequest], Place]:
+    def place(request: pytest.FixtureRequest) -> Place:
         server: QdrantServer = request.getfixturevalue(fixture)
-        return lambda name: open_store(name, url=server.url, grpc_port=server.grpc_port, prefer_grpc=grpc)
 
-    return opener
+        def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
+            return open_store(name, url=server.url, grpc_port=server.grpc_port, prefer_grpc=grpc, layout=layout)
+
+        def lose_index(name: str, key: Key) -> None:
+            client = QdrantClient(url=server.url, check_compatibility=False)
+            client.delete_payload_index(name, key)
+            client.close()
+
+        return Place(opener, lose_index)
+
+    return place
 
 
 PLACES = {
@@ -44,17 +75,17 @@ PLACES = {
 
 @pytest.fixture(params=PLACES)
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
-    opener = PLACES[request.param](request)
+    place = PLACES[request.param](request)
     opened: dict[str, list[Store]] = {}
     # One server serves many tests, and perhaps somebody's own collections.
     prefix = f"t{uuid.uuid4().hex[:12]}-"
 
-    def remembered(name: str) -> Store:
-        store = opener(name)
+    def remembered(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
+        store = place.open(name, layout=layout)
         opened.setdefault(name, []).append(store)
         return store
 
-    yield Stores(remembered, lambda name: prefix + name)
+    yield Stores(remembered, lambda name: prefix + name, place.lose_index)
     for same in opened.values():
         for store in same:
             store.close()
