@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
-from fsspec.core import url_to_fs
+from fsspec.core import OpenFile, url_to_fs
 
 from ragwatch.errors import ConfigError, MissingExtraError
 from ragwatch.sources.redaction import Redactor
@@ -47,6 +47,7 @@ class RemoteTree:
         self._url = url
         self._options = dict(options)
         self._redact = redact
+        self._archive_was = ""
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
@@ -60,6 +61,7 @@ class RemoteTree:
                 ) from None
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{self._redact.url}: {self._redact(str(error))}") from None
+            self._archive_was = _archive_identity(system)
         return system, str(root).rstrip("/")
 
     @property
@@ -71,6 +73,8 @@ class RemoteTree:
 
     def check(self) -> None:
         with self._translated():
+            if _archive_identity(self._opened[0]) != self._archive_was:
+                del self._opened
             system, root = self._opened
             if not system.exists(root) and not system.ls(root, detail=False):
                 raise FileNotFoundError(root)
@@ -158,6 +162,19 @@ class RemoteTree:
 def _client_errors() -> tuple[type[BaseException], ...]:
     loaded = [(sys.modules.get(module), name) for module, name in _CLIENT_ERRORS]
     return (OSError, *(getattr(module, name) for module, name in loaded if module is not None))
+
+
+def _archive_identity(system: Any) -> str:
+    """Return what changes when the archive is replaced that `system` is the inside of; "" where it is no archive.
+
+    An open archive keeps the table of contents that it had when it was opened.
+    """
+    archive = getattr(system, "of", None)
+    if not isinstance(archive, OpenFile):
+        return ""
+    archive.fs.invalidate_cache()
+    info = archive.fs.info(archive.path)
+    return f"{_stamp(info)} {info.get('ino')}"
 
 
 def _stamp(info: Mapping[str, object]) -> str:

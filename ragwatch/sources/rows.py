@@ -53,11 +53,13 @@ class Fields:
 def document_id(value: object) -> str:
     """Return the id that `value` stands for: text as it is, whole numbers and UUIDs in their usual spelling.
 
-    Raises `BadIdError` for NULL, empty text, what UTF-8 cannot carry, and every other type.
+    Raises `BadIdError` for NULL, empty text, NUL characters, what UTF-8 cannot carry, and every other type.
     """
     if isinstance(value, str):
         if not value:
             raise BadIdError("is empty")
+        if "\0" in value:
+            raise BadIdError(f"is {value!r}, which holds a NUL character")
         if not value.isascii():
             try:
                 value.encode("utf-8")
@@ -73,6 +75,14 @@ def document_id(value: object) -> str:
     if isinstance(value, UUID):
         return str(value)
     raise BadIdError(f"is {value!r} of type {type(value).__name__}, not text, a whole number or a UUID")
+
+
+def is_id(text: str) -> bool:
+    """Return whether a document can have this id at all."""
+    try:
+        return document_id(text) == text
+    except BadIdError:
+        return False
 
 
 def json_value(value: object) -> Json:  # noqa: PLR0911 - one line per type

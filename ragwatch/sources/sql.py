@@ -18,11 +18,11 @@ from ragwatch.ports import Entry, Gone, ReadOutcome
 from ragwatch.sources.database import Database, subselect
 from ragwatch.sources.formats import text_format
 from ragwatch.sources.id_table import IdTable
-from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, row_digest, row_outcome
+from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, is_id, row_digest, row_outcome
 
 IN_BATCH = 500
 """Ids of one query, well below every database's limit of parameters."""
-FETCH_BATCH = 500
+STREAMING: Mapping[str, Any] = {"stream_results": True, "yield_per": 500}
 """Rows that the driver holds at once during a listing."""
 
 SIGNED_64 = frozenset({"postgresql", "sqlite"})
@@ -111,9 +111,11 @@ class SqlSource:
     def _fill(self, file: IO[str]) -> None:
         content = (self._changed_at,) if self._changed_at else self._fields.content
         listing = _Listing(file)
-        with self._database.reading() as connection:
-            options = {"stream_results": True, "yield_per": FETCH_BATCH}
-            for rows in connection.execute(self._select(content), execution_options=options).partitions():
+        with (
+            self._database.reading() as connection,
+            connection.execute(self._select(content), execution_options=STREAMING) as result,
+        ):
+            for rows in result.partitions():
                 listing.append([(self._id(row[0]), self._stamp(row[1:])) for row in rows])
                 if self._database.dialect != "sqlite":
                     self._id_types |= {type(row[0]) for row in rows}
@@ -143,7 +145,7 @@ class SqlSource:
     # -- rows by id --------------------------------------------------------------------------------------------
 
     def _fetch(self, ids: Sequence[str], content: Sequence[str]) -> dict[str, dict[str, object]]:
-        wanted = set(ids)
+        wanted = {each for each in ids if is_id(each)}
         found: dict[str, dict[str, object]] = {}
         with self._database.reading() as connection:
             if not self._id_types:
