@@ -204,8 +204,9 @@ def total(steps: Sequence[dict[str, Outcome]], tool: str) -> Outcome:
     """Add up what the repairs cost; sizes are those after the last."""
     outcomes = [step[tool] for step in steps]
     last = outcomes[-1]
-    encoded = sum(one.encoded_chunks for one in outcomes), sum(one.encoded_tokens for one in outcomes)
-    return Outcome(last.documents, last.chunks, last.mean_characters, *encoded, round(sum(o.cpu_s for o in outcomes), 2))
+    chunks, tokens = sum(one.encoded_chunks for one in outcomes), sum(one.encoded_tokens for one in outcomes)
+    cpu_s = round(sum(one.cpu_s for one in outcomes), 2)
+    return Outcome(last.documents, last.chunks, last.mean_characters, chunks, tokens, cpu_s)
 
 
 HEAD = (
@@ -261,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(" ", fact)
     if chosen.json:
         outcomes = {name: {tool: asdict(one) for tool, one in step.items()} for name, step in shown}
-        written = {"benchmark": "churn", "machine": where, "steps": outcomes, "failed": failed}
+        written: dict[str, object] = {"benchmark": "churn", "machine": where, "steps": outcomes, "failed": failed}
         written["targets"] = [target.to_json() for target in targets(sums)]
         chosen.json.write_text(json.dumps(written, indent=1) + "\n")
     return 1 if failed else 0

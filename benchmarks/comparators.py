@@ -54,9 +54,7 @@ class LangChainIndex:
 
     def index(self, chunks: Iterable[Any]) -> dict[str, int]:
         """Make the store hold exactly these chunks; return LangChain's counts."""
-        found = index(
-            chunks, self._records, self.store, cleanup="full", source_id_key="source", key_encoder="blake2b"
-        )
+        found = index(chunks, self._records, self.store, cleanup="full", source_id_key="source", key_encoder="blake2b")
         return dict(found)
 
     def lengths(self) -> list[int]:

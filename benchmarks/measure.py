@@ -73,8 +73,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     widths = [max(len(row[column]) for row in [list(head), *shown]) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [f"{cell:<{width}}" if not at else f"{cell:>{width}}" for at, (cell, width) in enumerate(zip(cells, widths, strict=True))]
-        return f"| {' | '.join(padded)} |"
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        return f"| {' | '.join([cells[0].ljust(widths[0]), *padded[1:]])} |"
 
     rule = "|".join([f":{'-' * (widths[0] + 1)}", *(f"{'-' * (width + 1)}:" for width in widths[1:])])
     return "\n".join([line(head), f"|{rule}|", *map(line, shown)])
@@ -100,8 +100,8 @@ class Target:
         return self.reached >= self.bound if self.at_least else self.reached <= self.bound
 
     def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        return f"{'met    ' if self.met else 'NOT MET'}  {self.what}: {_cell(self.reached)} (target {sign} {self.bound:g})"
+        sign, met = ">=" if self.at_least else "<=", "met    " if self.met else "NOT MET"
+        return f"{met}  {self.what}: {_cell(self.reached)} (target {sign} {self.bound:g})"
 
     def to_json(self) -> dict[str, object]:
         return {"what": self.what, "reached": round(self.reached, 4), "bound": self.bound, "met": self.met}
