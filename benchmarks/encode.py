@@ -2,8 +2,9 @@
 
 Encodes the same texts with `SentenceTransformer.encode` and with ours, in one process. Slice by slice the two take
 turns, and turns at being first, so that other load on the machine hits both; the result is the median of the
-slices' ratios, in wall time and in CPU time (target: 0.95 or more). Texts are chunks of the Python documentation
-that every Python carries along, so nothing has to be downloaded.
+slices' ratios (target: 0.95 or more), of CPU seconds on a CPU, where wall time says more about the neighbours, and
+of wall seconds elsewhere. Texts are chunks of the Python documentation that every Python carries along, so nothing
+has to be downloaded.
 
     python benchmarks/encode.py --chunks 1000 --rounds 3
 """
@@ -73,7 +74,6 @@ def measure(baseline: Contender, ours: Contender, texts: list[str], rounds: int)
         "wall_ratios": f"{min(wall):.3f} to {max(wall):.3f}",
         "median_wall_ratio": round(statistics.median(wall), 4),
         "median_cpu_ratio": round(statistics.median(cpu), 4),
-        "target": TARGET,
     }
 
 
@@ -86,7 +86,9 @@ def encode_alone(texts: list[str], rounds: int, device: str) -> dict[str, Any]:
     baseline: Contender = lambda given: model.encode(given, batch_size=BATCH, show_progress_bar=False)  # noqa: E731
     for contender in (baseline, encoder.encode):
         contender(texts[:BATCH])
-    return measure(baseline, encoder.encode, texts, rounds)
+    result = measure(baseline, encoder.encode, texts, rounds)
+    clock = "cpu" if model.device.type == "cpu" else "wall"
+    return {**result, "clock": clock, "median_ratio": result[f"median_{clock}_ratio"], "target": TARGET}
 
 
 PARTS: dict[str, Callable[[list[str], int, str], dict[str, Any]]] = {"encode": encode_alone}
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     result = PARTS[chosen.part](chunks(chosen.chunks), chosen.rounds, chosen.device)
     print(json.dumps({"benchmark": chosen.part, "machine": machine(), **result}, indent=1))
-    return 0 if result["median_wall_ratio"] >= TARGET else 1
+    return 0 if result["median_ratio"] >= TARGET else 1
 
 
 if __name__ == "__main__":

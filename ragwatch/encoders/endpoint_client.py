@@ -36,6 +36,10 @@ class InputRefusedError(Exception):
     """The endpoint refuses what it was given: too much of it, or one of the texts."""
 
 
+class AbandonedError(Exception):
+    """Another request of the same call has failed, so this one was given up."""
+
+
 class EmbeddingsClient:
     """Sends requests over kept connections; safe to use from several threads at once."""
 
@@ -60,11 +64,13 @@ class EmbeddingsClient:
         """Return one vector per text, in order.
 
         Raises `InputRefusedError` for HTTP 400, 413 and 422, `UnreachableError` for refused credentials and where
-        all attempts failed or `abandoned` was set meanwhile, `EncoderError` for any other answer.
+        all attempts failed, `EncoderError` for any other answer, `AbandonedError` if `abandoned` is set meanwhile.
         """
         body = self._body(texts)
         problem = ""
         for attempt in range(self._settings.attempts):
+            if abandoned.is_set():
+                raise AbandonedError
             retry_after = None
             try:
                 response = self._open().post(self._url, json=body)
@@ -80,8 +86,6 @@ class EmbeddingsClient:
             if attempt + 1 < self._settings.attempts:
                 seconds = pause(attempt, retry_after, self._clock(), self._jitter)
                 (self._sleep or abandoned.wait)(seconds)
-            if abandoned.is_set():
-                break
         raise UnreachableError(
             f"encoder endpoint {self.address}: {problem}, {self._settings.attempts} times in a row",
             hint="see whether the server is up and the quota is not used up, then run the command again",

@@ -3,7 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragwatch.corpus.identity import Json
-from ragwatch.encoders.endpoint_client import EmbeddingsClient, InputRefusedError
+from ragwatch.encoders.endpoint_client import AbandonedError, EmbeddingsClient, InputRefusedError
 from ragwatch.encoders.models import fetch_model, resolve_model
 from ragwatch.encoders.rows import checked_rows, require_unicode
 from ragwatch.encoders.settings import EndpointSettings
@@ -124,17 +124,32 @@ class EndpointEncoder:
 
     def _embed_all(self, batches: list[tuple[int, list[str]]], total: int) -> list[NDArray[np.float64]]:
         abandoned = threading.Event()
-        embed = partial(self._embed, total=total, abandoned=abandoned)
         if len(batches) == 1:
-            return [embed(*batches[0])]
+            return [self._embed(*batches[0], total=total, abandoned=abandoned)]
+
+        def embed(start: int, texts: list[str]) -> NDArray[np.float64]:
+            done = False
+            try:
+                rows = self._embed(start, texts, total=total, abandoned=abandoned)
+                done = True
+                return rows
+            finally:
+                if not done:
+                    abandoned.set()
+
         pool = ThreadPoolExecutor(min(self._settings.in_flight, len(batches)), "ragwatch-encode")
         try:
             futures = [pool.submit(embed, start, texts) for start, texts in batches]
-            return [future.result() for future in futures]
+            wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            # After a failure the other requests end with their present attempt.
+            # After a failure or an interruption, requests under way end with their present attempt.
             abandoned.set()
             pool.shutdown(wait=True, cancel_futures=True)
+        for future in futures:
+            cause = None if future.cancelled() else future.exception()
+            if cause is not None and not isinstance(cause, AbandonedError):
+                raise cause
+        return [future.result() for future in futures]
 
     def _embed(self, start: int, texts: list[str], *, total: int, abandoned: threading.Event) -> NDArray[np.float64]:
         """Embed one batch, in halves where the endpoint refuses it whole."""

@@ -169,7 +169,7 @@ class SentenceTransformerEncoder:
 
     def _run(self, texts: list[str], kind: Literal["passage", "query"]) -> Vectors:
         """Encode; where the device's memory is too small for a batch, again with half as many texts at once."""
-        from torch import OutOfMemoryError
+        from torch.cuda import OutOfMemoryError
 
         model = self._model
         method = model.encode_document if kind == "passage" else model.encode_query

@@ -99,6 +99,15 @@ def test_after_a_failure_no_further_requests_are_begun(server: EmbeddingServer, 
     assert len(server.requests) <= 8
 
 
+def test_the_failure_that_is_told_is_the_one_that_stopped_the_rest(server: EmbeddingServer, endpoint: Make) -> None:
+    server.script.append(Hang())
+    server.refused_text = "number 5"
+    encoder = endpoint(batch_texts=1, in_flight=2, timeout=1.0)
+    with pytest.raises(EncoderInputError, match="text 6 of 10"):
+        encoder.encode(TEXTS)
+    assert len(server.requests) <= 8
+
+
 # --- refusals ------------------------------------------------------------------------------------------------
 
 
