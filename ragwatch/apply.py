@@ -7,6 +7,7 @@ plan allows, so that running a plan twice does nothing the second time.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,9 +15,9 @@ from datetime import datetime
 from ragwatch.corpus.document import Document
 from ragwatch.errors import EncoderInputError, SourceError
 from ragwatch.index.desired import DesiredChunk, DesiredDocument
-from ragwatch.index.diff import DocumentDiff, diff_document
+from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
-from ragwatch.index.points import StoredPoint, Vectors, labels_of
+from ragwatch.index.points import StoredPoint, Vectors
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import Lease, Quarantined
@@ -66,8 +67,10 @@ class Application:
     checkpoint: Checkpoint = no_checkpoint
     progress: Progress = no_progress
     applied: Applied = field(default_factory=Applied)
-    _impostors: list[tuple[str, Deletion]] = field(default_factory=list)
     _texts: int = 0
+    _wanted: Counter[str] = field(default_factory=Counter)
+    """Text digest → documents of later windows that take its vector from a point of today's index."""
+    _postponed: list[DocumentChange] = field(default_factory=list)
 
     def run(self) -> Applied:
         """Apply the whole plan. Raises what the ports raise; whatever was written by then is valid.
@@ -75,11 +78,13 @@ class Application:
         Raises `LeaseLostError` as soon as another process has taken the lease.
         """
         self._texts = self.plan.totals.encode_chunks
+        self._wanted.update(digest for change in self.plan.changes for digest in change.reuse)
         self._prepare()
         for window in self._windows():
             self._renew()
             self._window(window)
-        self._delete_impostors()
+        for postponed in batched(self._postponed, WINDOW_DOCUMENTS):
+            self._delete(self._diffs(postponed), postponed)
         if self.plan.mend and not self.applied.skipped:
             self.checkpoint("before manifest")
             self.pipeline.store.write_manifest(self.pipeline.manifest)
@@ -115,13 +120,14 @@ class Application:
 
     def _window(self, changes: Sequence[DocumentChange]) -> None:
         diffs = self._diffs(changes)
+        self._wanted.subtract(digest for change in changes for digest in change.reuse)
         self.checkpoint("before encode")
         vectors, refused = self._vectors(diffs)
         self.checkpoint("after encode")
         good = [diff for diff in diffs if not self._quarantine(diff, refused)]
         self._upsert(good, vectors)
         self._relabel(good)
-        self._delete(good, {change.document: change for change in changes})
+        self._delete(good, changes, self._is_early)
         self._remember(good)
 
     def _diffs(self, changes: Sequence[DocumentChange]) -> list[DocumentDiff]:
@@ -222,24 +228,34 @@ class Application:
             self.applied.payload_updates += len(batch)
             self.checkpoint("after payload")
 
-    def _delete(self, diffs: Sequence[DocumentDiff], planned: dict[str, DocumentChange]) -> None:
+    def _is_early(self, surplus: Surplus) -> bool:
+        """Say whether a point must outlive its window.
+
+        A later document may need its vector (its text moved there), or, where its id does not follow from its
+        labels, it may stand where a later document's own point belongs.
+        """
+        return surplus.impostor or self._wanted[surplus.digest] > 0
+
+    def _delete(
+        self,
+        diffs: Sequence[DocumentDiff],
+        changes: Sequence[DocumentChange],
+        is_early: Callable[[Surplus], bool] = lambda _: False,
+    ) -> None:
         losing = [diff for diff in diffs if diff.surplus]
-        if not losing:
-            return
-        confirmed = self._still_true(losing)
-        ordinary: list[Deletion] = []
+        planned = {change.document: change for change in changes}
+        confirmed = self._still_true(losing) if losing else set()
+        deletions: list[Deletion] = []
         for diff in losing:
+            change = planned[diff.key]
             if diff.key not in confirmed:
                 self.applied.skipped[diff.key] = "its source changed before the delete"
                 continue
-            allowed = set(planned[diff.key].delete)
-            for surplus in diff.surplus:
-                deletion = Deletion(surplus.id, surplus.revision)
-                if deletion in allowed and surplus.impostor:
-                    self._impostors.append((diff.key, deletion))
-                elif deletion in allowed:
-                    ordinary.append(deletion)
-        self._delete_points(ordinary)
+            if any(is_early(surplus) for surplus in diff.surplus):
+                self._postponed.append(change)
+            now = {Deletion(surplus.id, surplus.revision) for surplus in diff.surplus if not is_early(surplus)}
+            deletions.extend(now & set(change.delete))
+        self._delete_points(deletions)
 
     def _still_true(self, diffs: Sequence[DocumentDiff]) -> set[str]:
         """Ask the source again; return the keys of those documents that are still as the diff has them."""
@@ -272,23 +288,6 @@ class Application:
                 self.pipeline.store.delete(batch, revision=revision or None)
                 self.applied.deleted += len(batch)
                 self.checkpoint("after delete")
-
-    def _delete_impostors(self) -> None:
-        """Delete points whose id does not follow from their labels, after every rightful owner was written.
-
-        Such a point may stand where another document's point belongs; if that document has claimed it by
-        now, its labels have changed and it stays.
-        """
-        layout = self.pipeline.layout
-        for batch in batched(self._impostors, WRITE_BATCH):
-            seen = {deletion.id: (key, deletion) for key, deletion in batch}
-            still: list[Deletion] = []
-            for point in self.pipeline.store.fetch(list(seen)):
-                key, deletion = seen[point.id]
-                labels = labels_of(point.payload, layout)
-                if labels and labels.document == key and (labels.revision or None) == deletion.revision:
-                    still.append(deletion)
-            self._delete_points(still)
 
     def _remember(self, diffs: Sequence[DocumentDiff]) -> None:
         collection, state = self.pipeline.collection, self.pipeline.state

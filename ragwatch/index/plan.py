@@ -37,6 +37,8 @@ class DocumentChange:
     reason: str
     encode: tuple[tuple[str, int], ...] = ()
     """(text digest, tokens) of each distinct text that needs an encoder call, sorted."""
+    reuse: tuple[str, ...] = ()
+    """Digests of the texts whose vector a point of the index supplies, sorted."""
     write: int = 0
     """Points to upsert, encoded or with a reused vector."""
     relabel: int = 0
@@ -51,6 +53,7 @@ class DocumentChange:
             "revision": self.revision,
             "reason": self.reason,
             "encode": [[digest, tokens] for digest, tokens in self.encode],
+            "reuse": list(self.reuse),
             "write": self.write,
             "relabel": self.relabel,
             "delete": [[deletion.id, deletion.revision] for deletion in self.delete],
@@ -65,6 +68,7 @@ class DocumentChange:
             revision=None if value["revision"] is None else str(value["revision"]),
             reason=str(value["reason"]),
             encode=tuple((str(digest), int(tokens)) for digest, tokens in value["encode"]),
+            reuse=tuple(str(digest) for digest in value["reuse"]),
             write=int(value["write"]),
             relabel=int(value["relabel"]),
             delete=tuple(Deletion(str(i), None if r is None else str(r)) for i, r in value["delete"]),
@@ -172,6 +176,7 @@ def plan_change(
         revision=diff.desired.revision if diff.desired else None,
         reason=reason,
         encode=tuple(sorted(encode.items())),
+        reuse=tuple(sorted({faulty.chunk.digest for faulty in diff.write} - encode.keys())),
         write=len(diff.write),
         relabel=len(diff.relabel),
         delete=tuple(
