@@ -183,3 +183,19 @@ def _sql(section: SqlConfig, base: Path) -> Source:
         changed_at_column=section.changed_at_column,
         markup=section.markup,
     )
+
+
+def _records(section: RecordsConfig, base: Path) -> Source:
+    from ragwatch.sources.records import JsonlSource, ParquetSource
+
+    kind = JsonlSource if section.kind == "jsonl" else ParquetSource
+    return kind(
+        section.name,
+        _located(section.path, base),
+        id_field=section.id_field,
+        text_field=section.text_field,
+        title_field=section.title_field,
+        metadata_fields=section.metadata_fields,
+        markup=section.markup,
+        storage_options=section.storage_options,
+    )
