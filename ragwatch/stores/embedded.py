@@ -93,8 +93,9 @@ class EmbeddedStore:
         self.close()
         with self._folder.building(self._collection) as built:
             check_room(built, WRITE_RESERVE, self._free)
-            vectors = {self._vector_name: edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[distance])}
-            config = edge.EdgeConfig(vectors=vectors, wal_enabled=True)
+            with engine(built, f"describe a vector of {dimension} numbers in"):
+                vector = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[distance])
+            config = edge.EdgeConfig(vectors={self._vector_name: vector}, wal_enabled=True)
             OpenShard.build(built / "shard", config, [self._index(key) for key in Key])
             self._folder.write_record(built, Record(dimension, distance, self._vector_name, manifest))
 

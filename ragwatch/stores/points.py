@@ -57,9 +57,12 @@ def id_order(text: str) -> tuple[int, int]:
 
 
 def payload_size(point_id: str, payload: Mapping[str, Json]) -> int:
-    """Return the payload's size in bytes as JSON. Raises `StoreError` where JSON cannot carry it."""
+    """Return the payload's size in bytes as JSON. Raises `StoreError` where a store could not carry it unchanged."""
     try:
-        return len(json.dumps(payload, ensure_ascii=False, allow_nan=False).encode())
+        size = len(json.dumps(payload, ensure_ascii=False, allow_nan=False).encode())
+        if not _has_huge_integer(payload):
+            return size
+        reason = "an integer beyond 64 bits, which would come back as another number"
     except UnicodeEncodeError:
         reason = "a text with a lone surrogate, which is not Unicode"
     except ValueError:
@@ -67,6 +70,14 @@ def payload_size(point_id: str, payload: Mapping[str, Json]) -> int:
     except TypeError:
         reason = "a value that JSON cannot carry"
     raise StoreError(f"the payload of point {point_id} holds {reason}", hint="mend the document's text or metadata")
+
+
+def _has_huge_integer(value: Json | Mapping[str, Json]) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_huge_integer(one) for one in value.values())
+    if isinstance(value, list):
+        return any(_has_huge_integer(one) for one in value)
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def check_vectors(points: Sequence[StoredPoint], dimension: int) -> None:
