@@ -114,7 +114,8 @@ def make_chunker(config: Config, encoder: Encoder) -> Chunker:
         window = encoder.max_tokens or DEFAULT_WINDOW
         longest = min(section.max_tokens or DEFAULT_CHUNK, window)
         mixed = min(SectionChunker.mixed_tokens, longest) if longest <= DEFAULT_CHUNK else longest * 2 // 3
-        return SectionChunker(max_tokens=longest, mixed_tokens=mixed)
+        least = min(SectionChunker.min_tokens, mixed // 4)
+        return SectionChunker(max_tokens=longest, mixed_tokens=mixed, min_tokens=least)
     return _external_chunker(section.kind, section.target or "", section.options)
 
 
@@ -127,7 +128,7 @@ def _external_chunker(kind: str, target: str, options: dict[str, Json]) -> Chunk
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        hint = "install the package, or give the target as module:name"
+        hint = "give it as module:name, of a module that is installed or on PYTHONPATH"
         raise ConfigError(f"chunker.target {target!r} cannot be imported: {error}", hint=hint) from None
     distribution = next(iter(packages_distributions().get(module_name.partition(".")[0], [])), "")
     try:

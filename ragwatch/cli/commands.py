@@ -53,7 +53,11 @@ def run() -> int:
         # The reader of our output has gone (`ragwatch history | head`); that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
-    return int(outcome) if isinstance(outcome, int) else int(ExitCode.DONE)
+    code = int(outcome) if isinstance(outcome, int) else int(ExitCode.DONE)
+    if code == ExitCode.INTERRUPTED:
+        # Typer turns Ctrl-C into its exit code and says nothing.
+        _complain("interrupted", INTERRUPTED_HINT)
+    return code
 
 
 INTERRUPTED_HINT = "nothing searchable was lost; run the same command again and it goes on where it stopped"

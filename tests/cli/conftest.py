@@ -49,6 +49,7 @@ class Outcome:
 
     @property
     def value(self) -> dict[str, Any]:
+        assert self.out, self.err
         parsed: dict[str, Any] = json.loads(self.out)
         return parsed
 
