@@ -147,7 +147,9 @@ def _parts(pipeline: Pipeline) -> dict[str, float]:
 
 def langchain(setup: Setup) -> dict[str, Any]:
     """LangChain's `index()` over the same chunks, all of them unchanged, already cut and in memory."""
-    from benchmarks.comparators import LangChainDocument, LangChainIndex
+    from langchain_core.documents import Document as LangChainDocument
+
+    from benchmarks.comparators import LangChainIndex
 
     with opened(setup) as pipeline:
         (source,) = pipeline.sources
