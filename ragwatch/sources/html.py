@@ -10,7 +10,7 @@ from markdownify import ATX, MarkdownConverter
 from ragwatch.errors import DocumentUnreadableError
 
 _NOT_TEXT = ("script", "style", "template", "noscript", "svg", "iframe", "object", "embed", "canvas", "audio", "video")
-_NOT_CONTENT = ("head", "nav", "map", "select", "button", "input", "textarea")
+_NOT_CONTENT = ("head", "title", "nav", "map", "select", "button", "input", "textarea")
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _PERMALINKS = {"¶", "#", "§", "🔗", ""}
 

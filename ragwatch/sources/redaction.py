@@ -10,6 +10,8 @@ _SECRET_NAME = re.compile(
     r"pass|pwd|secret|token|key|sig|cred|auth|sas|conn(ection)?_?str|cookie|header", re.IGNORECASE
 )
 _USERINFO = re.compile(r"://([^:/@?#]*)(?::([^/?#\s]*|[^@]*))?@")
+_CHAINED = re.compile(r"::(?=[\w+.-]*://|[/~.])")
+"""Between the links of an fsspec URL; elsewhere `::` may be part of a password."""
 _PARAMETER = re.compile(r"[?&;]([^=&;#\s]+)=([^&;#\s]*)")
 
 
@@ -33,11 +35,12 @@ class Redactor:
 
 
 def _url_secrets(url: str) -> Iterator[str]:
-    for user, password in _USERINFO.findall(url):
-        if password:
-            yield password
-        elif url.startswith("http"):
-            yield user
+    for link in _CHAINED.split(url):
+        for user, password in _USERINFO.findall(link):
+            if password:
+                yield password
+            elif link.startswith("http"):
+                yield user
     for name, value in _PARAMETER.findall(url):
         if _SECRET_NAME.search(name):
             yield value

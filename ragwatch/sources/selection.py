@@ -75,14 +75,16 @@ class _Pattern:
                 f"pattern {text!r} selects nothing: it is empty or a negation",
                 hint="use include and exclude; write a leading ! as [!]",
             )
-        text = text.removeprefix("./")
+        pattern = text
+        if text.startswith("./"):
+            text = text.removeprefix(".")
         anchored = "/" in text.rstrip("/")
         text = text.removeprefix("/")
         folders_only = text.endswith("/")
         text = text.rstrip("/")
         while text.endswith("/**"):
             text, folders_only = text.removesuffix("/**").rstrip("/"), True
-        body = _translate(text if anchored else f"**/{text}")
+        body = _translate(text if anchored else f"**/{text}", pattern)
         last = text.rpartition("/")[2]
         self.named = "" if folders_only or not last.replace("*", "") else body
         self.below = f"{body}/.*" if folders_only else f"{body}(?:/.*)?"
@@ -101,7 +103,7 @@ def split_magic(pattern: str) -> tuple[str, str]:
     return ("/" if not root and pattern.startswith("/") else root), "/".join(segments[literal:])
 
 
-def _translate(text: str) -> str:
+def _translate(text: str, pattern: str) -> str:
     segments = text.split("/")
     parts = []
     for number, segment in enumerate(segments):
@@ -109,7 +111,7 @@ def _translate(text: str) -> str:
         if segment == "**":
             parts.append(".+" if last else "(?:[^/]+/)*")
         else:
-            parts.append(_translate_segment(segment, text) + ("" if last else "/"))
+            parts.append(_translate_segment(segment, pattern) + ("" if last else "/"))
     return "".join(parts)
 
 
@@ -132,13 +134,15 @@ def _translate_segment(segment: str, pattern: str) -> str:
 
 def _translate_class(body: str, pattern: str) -> str:
     negated = len(body) > 1 and body[0] in "!^"
-    body = body[1:] if negated else body
-    escaped = re.sub(r"([\\\[\]^&~|])", r"\\\1", body)
-    try:
-        re.compile(f"[{escaped}]")
-    except re.error as error:
-        raise ConfigError(f"pattern {pattern!r}: [{body}] is no range of characters ({error})") from error
-    return f"(?!/)[{'^' if negated else ''}{escaped}]"
+    members = body[1:] if negated else body
+    parts = []
+    while members:
+        first, last = members[0], members[2] if len(members) > 2 and members[1] == "-" else ""
+        if last and first > last:
+            raise ConfigError(f"pattern {pattern!r}: {first}-{last} is no range of characters", hint="lowest first")
+        parts.append(f"{re.escape(first)}-{re.escape(last)}" if last else re.escape(first))
+        members = members[3 if last else 1 :]
+    return f"(?!/)[{'^' if negated else ''}{''.join(parts)}]"
 
 
 def _any(patterns: Iterable[str]) -> re.Pattern[str]:
