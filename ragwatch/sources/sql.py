@@ -22,8 +22,9 @@ from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, is_id,
 
 IN_BATCH = 500
 """Ids of one query, well below every database's limit of parameters."""
-STREAMING: Mapping[str, Any] = {"stream_results": True, "yield_per": 500}
-"""Rows that the driver holds at once during a listing."""
+STAMP_ROWS = 2000
+TEXT_ROWS = 100
+"""Rows that the driver holds at once during a listing, without and with their texts."""
 
 SIGNED_64 = frozenset({"postgresql", "sqlite"})
 """Where a larger integer cannot be bound, and no column of integers holds one."""
@@ -110,10 +111,11 @@ class SqlSource:
 
     def _fill(self, file: IO[str]) -> None:
         content = (self._changed_at,) if self._changed_at else self._fields.content
+        options = {"stream_results": True, "yield_per": STAMP_ROWS if self._changed_at else TEXT_ROWS}
         listing = _Listing(file)
         with (
             self._database.reading() as connection,
-            connection.execute(self._select(content), execution_options=STREAMING) as result,
+            connection.execute(self._select(content), execution_options=options) as result,
         ):
             for rows in result.partitions():
                 listing.append([(self._id(row[0]), self._stamp(row[1:])) for row in rows])
