@@ -183,7 +183,7 @@ class EmbeddedStore:
 
     def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
         shard, found = self._shard(), []
-        wanted: list[edge.PointId] = [native_id(one) for one in ids]
+        wanted: list[edge.PointId] = list(dict.fromkeys(native_id(one) for one in ids))
         for start in range(0, len(wanted), PAGE):
             with engine(shard.path, "fetch points"):
                 records = shard.engine.retrieve(wanted[start : start + PAGE], True, vectors)

@@ -32,11 +32,14 @@ class QdrantStore:
         self._writes = ServerWrites(self._session, self._reads.fetch)
 
     def describe(self) -> CollectionInfo | None:
-        session, collection = self._session, self._session.collection
         try:
-            info = session.call(lambda client: client.get_collection(collection), "read")
+            return self._described()
         except NotFoundError:
             return None
+
+    def _described(self) -> CollectionInfo:
+        session, collection = self._session, self._session.collection
+        info = session.call(lambda client: client.get_collection(collection), "read")
         shape = shape_of(collection, info, session.settings)
         return CollectionInfo(
             name=self.aliases().get(collection, collection),

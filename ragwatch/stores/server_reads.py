@@ -120,7 +120,7 @@ class ServerReads:
                 return
 
     def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
-        wanted = [native_id(one) for one in ids]
+        wanted = list(dict.fromkeys(native_id(one) for one in ids))
         found: list[StoredPoint] = []
         start = 0
 

@@ -339,7 +339,8 @@ class ReadContract:
 
     def test_fetch_returns_those_that_exist_with_payload(self, stores: Stores) -> None:
         store = stores.filled([point(i) for i in range(3)] + [StoredPoint("17", {"a": 1}, vector(1.0))])
-        found = store.fetch([numbered(2), numbered(99), "17", "18"], vectors=True)
+        found = store.fetch([numbered(2), numbered(99), "17", "18", numbered(2).upper()], vectors=True)
+        assert len(found) == 2
         assert {one.id: one.payload for one in found} == {numbered(2): point(2).payload, "17": {"a": 1}}
         assert all(one.vector is not None for one in found)
         assert all(one.vector is None for one in store.fetch([numbered(2)]))
