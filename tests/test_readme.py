@@ -1,0 +1,122 @@
+"""Every command that the README shows is run, or checked against the program's own help; its tables are complete."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ragwatch.cli.commands import run
+from ragwatch.errors import ExitCode
+from ragwatch.health.findings import SEVERITY, Kind
+from tests.servers.qdrant import QdrantServer
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(
+    set(re.findall(r"ragwatch (init|doctor|scan|plan|reindex|status|history|demo|job list|job run)\b", README))
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def ragwatch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAGWATCH_")}
+    command = [sys.executable, "-m", "ragwatch", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder with a few real documents beside it."""
+    (tmp_path / "docs").mkdir()
+    for name in ("refunds.md", "restricted-goods.md", "service-levels.md"):
+        shutil.copy(ROOT / "fixtures" / "handbook" / "v1" / "policies" / name, tmp_path / "docs")
+    return tmp_path
+
+
+def walk(folder: Path, *init: str) -> None:
+    """Run what "Your own corpus" shows, with the real encoder, and repair an edit."""
+    shown = next(block for block in blocks("") if "ragwatch init" in block)
+    lines = [line.partition("#")[0].split() for line in shown.splitlines() if line.startswith("ragwatch ")]
+    assert [line[1] for line in lines] == ["init", "doctor", "scan", "plan", "reindex"]
+    expected = {"scan": ExitCode.FINDINGS}
+    for line in lines:
+        extra = {"init": ["--yes", *init], "reindex": ["--yes"]}.get(line[1], [])
+        done = ragwatch(folder, *line[1:], *extra)
+        assert done.returncode == expected.get(line[1], ExitCode.DONE), done.stdout + done.stderr
+    document = folder / "docs" / "refunds.md"
+    document.write_text(document.read_text(encoding="utf-8").replace("30 days", "48 hours"), encoding="utf-8")
+    found = json.loads(ragwatch(folder, "scan", "--json").stdout)
+    assert [(finding["kind"], finding["document"]) for finding in found["findings"]] == [("stale", "refunds.md")]
+    assert ragwatch(folder, "plan", "--check").returncode == ExitCode.PENDING
+    repaired = json.loads(ragwatch(folder, "reindex", "--yes", "--json").stdout)
+    assert repaired["verified"]
+    assert repaired["encoded_chunks"] == 1
+    assert ragwatch(folder, "scan", "--deep").returncode == ExitCode.DONE
+    assert ragwatch(folder, "status").returncode == ExitCode.DONE
+
+
+def test_your_own_corpus_embedded(folder: Path) -> None:
+    walk(folder)
+
+
+def test_your_own_corpus_on_a_server(folder: Path, qdrant_server: QdrantServer) -> None:
+    walk(folder, "--url", qdrant_server.url)
+
+
+def test_the_python_example_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["ragwatch", "init", "--source", "docs", "--yes"])
+    assert run() == ExitCode.DONE
+    capsys.readouterr()
+    exec(blocks("python")[0], {})
+    assert capsys.readouterr().out.splitlines()[0].startswith("degraded")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_shown_exists(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = re.findall(rf"^\| `ragwatch {command}`.*$", README, flags=re.MULTILINE)
+    typed = re.findall(rf"(?:^|`)ragwatch {command}\b[^`\n#]*", README, flags=re.MULTILINE)
+    shown = {flag for text in [*rows, *typed] for flag in re.findall(r"(?<![\w-])--[a-z-]+", text)}
+    monkeypatch.setattr("sys.argv", ["ragwatch", *command.split(), "--help"])
+    assert run() == ExitCode.DONE
+    helped = capsys.readouterr().out
+    assert not {flag for flag in shown if flag not in helped}
+
+
+def test_every_kind_of_finding_is_explained_with_its_severity() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", README, flags=re.MULTILINE))
+    assert rows == {str(kind): SEVERITY[kind].label for kind in Kind}
+
+
+def test_every_exit_code_is_explained() -> None:
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+    assert rows == {int(code) for code in ExitCode}
+
+
+def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
+    from ragwatch.config import load_config
+
+    path = tmp_path / "ragwatch.toml"
+    path.write_text(blocks("toml")[0], encoding="utf-8")
+    assert load_config(path, {}).collection == "handbook"
+
+
+def test_the_commands_of_the_makefile_are_the_readmes() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
