@@ -104,6 +104,10 @@ def _per_kind(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _next_steps(report: ScanReport) -> Iterable[RenderableType]:
+    remedies = {finding.kind: finding.remedy for finding in reversed(report.findings)}
+    for kind, remedy in sorted(remedies.items()):
+        if not remedy.startswith("ragwatch reindex"):
+            yield Text.assemble((f"{kind}: ", "dim"), remedy)
     if report.conflicts:
         yield Text("A repair is refused: " + "; ".join(report.conflicts), style="red")
     elif not report.plan.empty:

@@ -56,6 +56,13 @@ CASES: list[tuple[str, str, str, ExitCode, str]] = [
     ),
     ("a state URL of no database", "sqlite:///state.db", "redis://localhost", ExitCode.USAGE, "redis"),
     (
+        "a state folder that cannot be written",
+        "sqlite:///state.db",
+        "sqlite:////proc/ragwatch/state.db",
+        ExitCode.INCOMPLETE,
+        "/proc/ragwatch",
+    ),
+    (
         "a chunker that is not there",
         "[state]",
         '[chunker]\nkind = "callable"\ntarget = "no_such_module:cut"\n\n[state]',
@@ -91,6 +98,14 @@ def test_a_model_folder_that_is_not_there(indexed: Workspace) -> None:
     assert outcome.code == ExitCode.USAGE
     assert "'./nowhere': there is no such folder" in outcome.err
     assert "next: " in outcome.err
+
+
+def test_an_index_folder_that_cannot_be_written(indexed: Workspace) -> None:
+    indexed.configure('path = "index"', 'path = "/proc/ragwatch"')
+    outcome = indexed.ragwatch("reindex", "--yes")
+    assert outcome.code == ExitCode.INCOMPLETE
+    assert "/proc/ragwatch" in outcome.err
+    assert "Traceback" not in outcome.err
 
 
 def test_no_configuration(workspace: Workspace) -> None:
