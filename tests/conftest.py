@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
 
-pytest.register_assert_rewrite("tests.stores.contract")
+pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in ("collections", "reads", "writes")))
 
 QDRANT_KEY = "planted-qdrant-key-7f3a"
 QDRANT_READ_ONLY_KEY = "planted-qdrant-read-only-key-19c2"

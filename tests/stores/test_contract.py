@@ -15,7 +15,10 @@ from ragwatch.ports import Store
 from ragwatch.stores import open_store
 from tests.fakes.memory_store import MemoryStore, MemoryWorld
 from tests.servers.qdrant import QdrantServer
-from tests.stores.contract import Opener, StoreContract, Stores
+from tests.stores.contract import Opener, Stores
+from tests.stores.contract_collections import CollectionContract
+from tests.stores.contract_reads import ReadContract
+from tests.stores.contract_writes import WriteContract
 
 
 @dataclass
@@ -94,5 +97,5 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
         same[0].close()
 
 
-class TestStoreContract(StoreContract):
+class TestStoreContract(CollectionContract, ReadContract, WriteContract):
     pass

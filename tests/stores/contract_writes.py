@@ -1,0 +1,128 @@
+"""What every `Store` promises about upserts, payload changes and deletes."""
+
+import numpy as np
+import pytest
+
+from ragwatch.errors import StoreError
+from ragwatch.index.points import Key, StoredPoint
+from ragwatch.ports import Where
+from tests.stores.contract import DIMENSION, Stores, foreign, ids, numbered, point, vector
+
+
+class WriteContract:
+    """Upserts, payload changes and deletes."""
+
+    def test_an_upsert_replaces_the_whole_point(self, stores: Stores) -> None:
+        store = stores.filled([point(1, extra="old")])
+        store.upsert([StoredPoint(numbered(1), {"only": "this"}, vector(0.0, 1.0))])
+        (found,) = store.scroll(vectors=True)
+        assert found.payload == {"only": "this"}
+        assert found.vector is not None
+        assert np.allclose(found.vector, vector(0.0, 1.0))
+
+    def test_an_upsert_of_nothing_does_nothing(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.upsert([])
+        store.set_payload([])
+        store.delete([], revision="r1")
+        assert len(list(store.scroll())) == 1
+
+    def test_upserting_the_same_points_again_changes_nothing(self, stores: Stores) -> None:
+        points = [point(i) for i in range(10)]
+        store = stores.filled(points)
+        store.upsert(points)
+        assert [(one.id, one.payload) for one in store.scroll()] == [(one.id, one.payload) for one in points]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            StoredPoint(numbered(3), {}, np.ones(DIMENSION + 1, dtype=np.float32)),
+            StoredPoint(numbered(3), {}, np.ones((1, DIMENSION), dtype=np.float32)),
+            StoredPoint(numbered(3), {}, vector(float("nan"))),
+            StoredPoint(numbered(3), {}, vector(float("inf"))),
+            StoredPoint(numbered(3), {}, None),
+            StoredPoint("not-an-id", {}, vector(1.0)),
+        ],
+        ids=["dimension", "shape", "NaN", "infinity", "no vector", "id"],
+    )
+    def test_a_point_that_cannot_be_stored_raises_and_nothing_is_written(
+        self, stores: Stores, bad: StoredPoint
+    ) -> None:
+        store = stores.filled([point(1)])
+        with pytest.raises(StoreError):
+            store.upsert([point(2), bad, point(4)])
+        assert ids(list(store.scroll())) == [numbered(1)]
+
+    def test_set_payload_replaces_top_level_keys_and_keeps_the_rest(self, stores: Stores) -> None:
+        store = stores.filled([point(1, metadata={"a": 1, "b": 2}, other="kept"), point(2)])
+        before = {one.id: one for one in store.scroll(vectors=True)}
+        store.set_payload([(numbered(1), {"metadata": {"a": 3}, "position": 5})])
+        after = {one.id: one for one in store.scroll(vectors=True)}
+        assert after[numbered(1)].payload == {**before[numbered(1)].payload, "metadata": {"a": 3}, "position": 5}
+        assert after[numbered(2)].payload == before[numbered(2)].payload
+        for one in after.values():
+            was = before[one.id].vector
+            assert one.vector is not None
+            assert was is not None
+            assert one.vector.tobytes() == was.tobytes()
+
+    def test_set_payload_stores_null_as_an_upsert_does(self, stores: Stores) -> None:
+        store = stores.filled([point(1, title="Title", kept=None), point(2), foreign(3)])
+        store.set_payload([(numbered(i), {"title": None, "position": i}) for i in (1, 2, 3)])
+        one, two, three = store.scroll()
+        assert one.payload == {**point(1).payload, "title": None, "kept": None, "position": 1}
+        assert two.payload == {**point(2).payload, "position": 2}
+        assert three.payload == {"somebody": "else", "title": None, "position": 3}
+
+    def test_set_payload_of_a_null_that_is_stored_already_changes_nothing(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.set_payload([(numbered(1), {"title": None})])
+        (found,) = store.scroll()
+        assert found.payload == point(1).payload
+
+    def test_set_payload_passes_over_unknown_ids(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.set_payload([(numbered(7), {"title": "x"}), (numbered(1), {"title": "y"}), ("8", {"title": None})])
+        assert [(one.id, one.payload["title"]) for one in store.scroll()] == [(numbered(1), "y")]
+
+    def test_the_last_payload_for_an_id_wins(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.set_payload([(numbered(1), {"title": "x", "a": 1}), (numbered(1), {"title": None, "b": 2})])
+        (found,) = store.scroll()
+        assert found.payload == {**point(1).payload, "title": None, "a": 1, "b": 2}
+
+    def test_set_payload_changes_what_filters_and_facets_see(self, stores: Stores) -> None:
+        store = stores.filled([point(i) for i in range(1200)])
+        moved = point(0, document="docs:b", revision="r2").payload["_ragwatch"]
+        store.set_payload([(numbered(i), {"_ragwatch": moved}) for i in range(600)])
+        assert store.facet(Key.DOCUMENT) == {"docs:a": 600, "docs:b": 600}
+        assert len(list(store.scroll(Where(Key.REVISION, ("r2",)), payload=False))) == 600
+
+    def test_delete_removes_points_whose_revision_is_as_seen(self, stores: Stores) -> None:
+        store = stores.filled([point(1), point(2, revision="r2"), point(3), foreign(4)])
+        store.delete([numbered(i) for i in (1, 2, 4, 9)], revision="r1")
+        assert ids(list(store.scroll())) == [numbered(2), numbered(3), numbered(4)]
+
+    def test_delete_spares_a_point_that_was_rewritten_meanwhile(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.upsert([point(1, revision="r2")])
+        store.delete([numbered(1)], revision="r1")
+        assert len(store.fetch([numbered(1)])) == 1
+
+    def test_delete_without_a_revision_removes_points_that_still_have_none(self, stores: Stores) -> None:
+        store = stores.filled([point(1), foreign(2), foreign(3), point(4)])
+        store.delete([numbered(1), numbered(2)], revision=None)
+        assert ids(list(store.scroll())) == [numbered(1), numbered(3), numbered(4)]
+
+    def test_delete_takes_thousands_of_ids(self, stores: Stores) -> None:
+        store = stores.filled([point(i) for i in range(2500)])
+        store.delete([numbered(i) for i in range(1, 5000)], revision="r1")
+        assert ids(list(store.scroll(payload=False))) == [numbered(0)]
+
+    def test_numeric_ids_pass_through_every_operation(self, stores: Stores) -> None:
+        store = stores.filled([StoredPoint("42", {"_ragwatch": {"rev": "r1"}}, vector(1.0))])
+        store.set_payload([("42", {"title": "x"})])
+        assert [one.payload["title"] for one in store.fetch(["42"])] == ["x"]
+        assert [hit.id for hit in store.search(vector(1.0), 1)] == ["42"]
+        store.delete(["42"], revision="r1")
+        assert store.fetch(["42"]) == []
