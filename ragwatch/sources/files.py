@@ -131,7 +131,7 @@ class FileSource:
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Return those of `ids` that a listing would contain now."""
-        self._tree = tree = self._tree.fresh()
+        tree = self._tree
         self._check(tree)
         is_entered = self._folder_check(tree)
         return {document_id for document_id in ids if self._kind(tree, document_id, is_entered) is not None}

@@ -25,21 +25,24 @@ class LocalTree:
 
     concurrent = False
 
-    def __init__(self, root: str, enters: Callable[[str], bool]) -> None:
+    def __init__(self, root: str, enters: Callable[[str], bool], *, formerly: int | None = None) -> None:
         self._root = str(Path(root).expanduser())
         self._enters = enters
         self._device: int | None = None
+        self._formerly = formerly
 
     def fresh(self) -> "LocalTree":
-        return self
+        return LocalTree(self._root, self._enters, formerly=self._device)
 
     def check(self) -> None:
         found = os.stat(self._root)
         if not S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        # An unmounted file system leaves an empty folder of another device behind, in which nothing was deleted.
         if self._device is not None and found.st_dev != self._device:
             raise OutOfReachError("another file system stands there than before")
+        # An unmounted file system leaves an empty folder of another device behind, in which nothing was deleted.
+        if self._formerly is not None and found.st_dev != self._formerly and not self.listing(""):
+            raise OutOfReachError("it is empty, and on another file system than before")
         self._device = found.st_dev
 
     def listing(self, folder: str) -> list[Node]:

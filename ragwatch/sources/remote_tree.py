@@ -25,6 +25,8 @@ _ETAGS = ("ETag", "etag", "md5Hash", "sha", "CRC")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
 """Not `created`: some backends keep it when a file is overwritten."""
 
+_KINDS = {"file": NodeKind.FILE, "directory": NodeKind.FOLDER}
+
 _CLIENT_ERRORS = (
     ("aiohttp", "ClientError"),
     ("azure.core.exceptions", "AzureError"),
@@ -62,7 +64,7 @@ class RemoteTree:
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{self._redact.url}: {self._redact(str(error))}") from None
             self._archive_was = _archive_identity(system)
-        return system, str(root).rstrip("/")
+        return system, str(root).rstrip("/") or str(root)
 
     @property
     def concurrent(self) -> bool:
@@ -76,6 +78,7 @@ class RemoteTree:
             if _archive_identity(self._opened[0]) != self._archive_was:
                 del self._opened
             system, root = self._opened
+            system.invalidate_cache()
             if not system.exists(root) and not system.ls(root, detail=False):
                 raise FileNotFoundError(root)
 
@@ -90,12 +93,19 @@ class RemoteTree:
         for info in found:
             full = str(info["name"]).rstrip("/")
             if full.strip("/") != path.strip("/"):
-                kind = {"file": NodeKind.FILE, "directory": NodeKind.FOLDER}.get(info["type"], NodeKind.OTHER)
                 name = full.rpartition("/")[2]
-                nodes[name] = Node(name, kind, False, info)
+                nodes[name] = self._node(name, f"{folder}/{name}" if folder else name, info)
             elif info["type"] == "file" and len(found) == 1:
                 raise NotADirectoryError(path)
         return [nodes[name] for name in sorted(nodes)]
+
+    def _node(self, name: str, path: str, info: Mapping[str, Any]) -> Node:
+        kind = _KINDS.get(info["type"])
+        if kind is None:
+            # SFTP lists links as links. One to a folder is not followed: loops could not be told.
+            info = self._info_or_none(path) or info
+            kind = {"file": NodeKind.FILE, "other": NodeKind.OTHER}.get(info["type"], NodeKind.DANGLING)
+        return Node(name, kind, False, info)
 
     def stamp(self, node: Node) -> str:
         return _stamp(cast(Mapping[str, object], node.raw))
@@ -107,11 +117,8 @@ class RemoteTree:
         return True
 
     def kind(self, path: str) -> NodeKind | None:
-        try:
-            found = self._info(path)["type"]
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return {"file": NodeKind.FILE, "directory": NodeKind.FOLDER}.get(str(found), NodeKind.OTHER)
+        info = self._info_or_none(path)
+        return None if info is None else _KINDS.get(info["type"], NodeKind.OTHER)
 
     def read(self, path: str, limit: int) -> bytes:
         size = self._info(path).get("size")
@@ -135,9 +142,16 @@ class RemoteTree:
         with self._translated():
             return cast(Mapping[str, Any], self._opened[0].info(self._path(path)))
 
+    def _info_or_none(self, path: str) -> Mapping[str, Any] | None:
+        try:
+            return self._info(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def _path(self, path: str) -> str:
         root = self._opened[1]
-        return f"{root}/{path}" if root and path else path or root
+        joint = "" if not root or not path or root.endswith("/") else "/"
+        return f"{root}{joint}{path}"
 
     @contextmanager
     def _translated(self, *, content: bool = False) -> Iterator[None]:

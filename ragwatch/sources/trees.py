@@ -22,7 +22,7 @@ class NodeKind(Enum):
     FILE = "file"
     FOLDER = "folder"
     DANGLING = "dangling"
-    """A link whose target cannot be reached now."""
+    """A link whose target cannot be reached now, or cannot be followed here."""
     OTHER = "other"
     """A socket, a pipe, a device."""
 
@@ -66,7 +66,7 @@ class Tree(Protocol):
         ...
 
     def fresh(self) -> "Tree":
-        """Return the same tree without anything that it remembers of earlier listings."""
+        """Return the same tree for a new listing: connected anew, with nothing cached."""
         ...
 
     def check(self) -> None:

@@ -55,7 +55,7 @@ def _takes(selection: Selection, path: str, node: Node, error: ErrorOf) -> bool:
         return True
     looks_like_a_folder = not _LETTERS.match(splitext(node.name)[1])
     if node.kind is NodeKind.DANGLING and looks_like_a_folder and selection.enters(path):
-        raise error(f"link {shown(path)!r} leads nowhere, and what lay behind it may be documents", path)
+        raise error(f"link {shown(path)!r} cannot be followed, and what lies behind it may be documents", path)
     return False
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from ragwatch.sources.records import JsonlSource, ParquetSource
 from ragwatch.sources.sql import SqlSource
 from tests.fakes.memory_source import MemorySource
 from tests.sources.contract import Subject
+
+TICK = 0.012
+"""Longer than a tick of any file system's clock, so that two changes never share a time."""
 
 
 class FakeSubject(Subject):
@@ -48,6 +52,7 @@ class LocalSubject(Subject):
         self.source = FileSource("docs", str(root), markup="plain")
 
     def put(self, texts: Mapping[str, str]) -> None:
+        time.sleep(TICK)
         for key, text in texts.items():
             path = self.root / key
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +207,7 @@ class JsonlSubject(Subject):
         self.path.unlink()
 
     def _write(self) -> None:
+        time.sleep(TICK)
         lines = [json.dumps({"id": key, "text": text}) for key, text in self.records.items()]
         self.path.write_text("".join(f"{line}\n" for line in lines))
 
@@ -221,6 +227,7 @@ class ParquetSubject(JsonlSubject):
             part.unlink()
 
     def _write(self) -> None:
+        time.sleep(TICK)
         half = len(self.records) // 2
         for number, records in enumerate([list(self.records.items())[:half], list(self.records.items())[half:]]):
             ids = pyarrow.array([key for key, _ in records], pyarrow.string())

@@ -151,9 +151,13 @@ def test_unmounted_root_is_out_of_reach_not_empty(
         return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]]) if path == str(root) else found
 
     monkeypatch.setattr(os, "stat", moved)
-    for ask in (lambda: ids(source), lambda: source.present(["a.md"]), lambda: list(source.read(["a.md"]))):
+    for ask in (lambda: source.present(["a.md"]), lambda: list(source.read(["a.md"]))):
         with pytest.raises(SourceError, match="another file system"):
             ask()
+    with pytest.raises(SourceError, match="it is empty, and on another file system than before"):
+        ids(source)
+    write("b.md")
+    assert ids(source) == ["b.md"], "what was mounted anew is a source like any other"
 
 
 def test_root_that_is_a_file_raises(root: Path, write: Callable[..., Path]) -> None:

@@ -10,9 +10,10 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from ragwatch.corpus.document import Document
 from ragwatch.errors import ConfigError, MissingExtraError, SourceError
 from ragwatch.sources.files import FileSource
-from tests.sources.asking import ids, stamp
+from tests.sources.asking import ids, read, stamp
 
 SECRET = "s3cr3t/p@ss"
 
@@ -75,6 +76,43 @@ def test_remote_failure_is_the_sources_and_shows_no_secret(clouded: Clouded, fai
     assert "OSError: cannot reach clouded://me:***" in caught.value.fact
     assert SECRET not in shown
     assert "AKIA-planted" not in shown
+
+
+class Linked(MemoryFileSystem):  # type: ignore[misc]
+    """Lists links as links, as SFTP does; `info` follows them."""
+
+    protocol = "linked"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(str(path).partition("://")[2] or path))
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        found = super().ls(path, detail=detail, **options)
+        return [{**info, "type": "link"} if "link" in info["name"] else info for info in found] if detail else found
+
+
+def test_links_that_a_backend_lists_as_such_are_not_passed_over() -> None:
+    fsspec.register_implementation("linked", Linked, clobber=True)
+    system = Linked()
+    system.pipe_file("/r/link.md", b"text")
+    source = FileSource("docs", "linked://r")
+    assert ids(source) == ["link.md"]
+    system.pipe_file("/r/link-to-folder/a.md", b"text")
+    with pytest.raises(SourceError, match="'link-to-folder' cannot be followed"):
+        ids(source)
+    assert ids(FileSource("docs", "linked://r", exclude=["link-to-folder"])) == ["link.md"]
+    system.rm("/r", recursive=True)
+
+
+def test_root_of_a_remote_file_system_is_a_folder() -> None:
+    system = MemoryFileSystem()
+    system.pipe_file("/only.md", b"text")
+    source = FileSource("docs", "memory://", include=["/only.md"])
+    assert ids(source) == ["only.md"]
+    assert source.present(["only.md"]) == {"only.md"}
+    assert isinstance(read(source, "only.md"), Document)
+    system.rm_file("/only.md")
 
 
 def test_unknown_protocol_and_options_are_configuration_errors(root: Path) -> None:
