@@ -68,6 +68,7 @@ class Application:
     progress: Progress = no_progress
     applied: Applied = field(default_factory=Applied)
     _texts: int = 0
+    _renewed: float = float("-inf")
     _wanted: Counter[str] = field(default_factory=Counter)
     """Text digest → documents of later windows that take its vector from a point of today's index."""
     _postponed: list[DocumentChange] = field(default_factory=list)
@@ -81,22 +82,27 @@ class Application:
         self._wanted.update(digest for change in self.plan.changes for digest in change.reuse)
         self._prepare()
         for window in self._windows():
-            self._renew()
             self._window(window)
         for postponed in batched(self._postponed, WINDOW_DOCUMENTS):
             self._delete(self._diffs(postponed), postponed)
         if self.plan.mend and not self.applied.skipped:
             self.checkpoint("before manifest")
+            self._keep_lease()
             self.pipeline.store.write_manifest(self.pipeline.manifest)
             self.checkpoint("after manifest")
         return self.applied
 
-    def _renew(self) -> None:
-        self.lease = self.pipeline.state.renew_lease(self.lease, self.pipeline.clock(), LEASE_SECONDS)
+    def _keep_lease(self) -> None:
+        """Renew the lease before it can have expired; called before every write, so a paused holder writes nothing."""
+        now = time.monotonic()
+        if now - self._renewed > LEASE_SECONDS / 5:
+            self.lease = self.pipeline.state.renew_lease(self.lease, self.pipeline.clock(), LEASE_SECONDS)
+            self._renewed = now
 
     def _prepare(self) -> None:
         store, spec = self.pipeline.store, self.pipeline.spec
         self.checkpoint("before prepare")
+        self._keep_lease()
         if self.plan.create and store.describe() is None:
             store.create(spec.dimension, spec.distance, self.pipeline.manifest)
         elif self.plan.mend:
@@ -168,6 +174,7 @@ class Application:
     def _encode(
         self, digests: Sequence[str], texts: dict[str, str], vectors: dict[str, Vectors], refused: dict[str, str]
     ) -> None:
+        self._keep_lease()
         started = time.monotonic()
         try:
             rows = self.pipeline.encoder.encode([texts[digest] for digest in digests])
@@ -204,6 +211,7 @@ class Application:
         for batch in batched(chunks, WRITE_BATCH):
             points = self._points(batch, vectors, now)
             self.checkpoint("before upsert")
+            self._keep_lease()
             self.pipeline.store.upsert(points)
             self.applied.upserted += len(points)
             self.checkpoint("after upsert")
@@ -222,6 +230,7 @@ class Application:
         faulty = [faulty for diff in diffs for faulty in diff.relabel]
         for batch in batched(faulty, WRITE_BATCH):
             self.checkpoint("before payload")
+            self._keep_lease()
             self.pipeline.store.set_payload(
                 [(f.chunk.id, f.chunk.payload(layout, sketch=f.sketch, written_at=f.written_at)) for f in batch]
             )
@@ -279,12 +288,11 @@ class Application:
         return confirmed
 
     def _delete_points(self, deletions: Sequence[Deletion]) -> None:
-        if deletions:
-            self._renew()
         for revision in sorted({deletion.revision or "" for deletion in deletions}):
             ids = sorted(deletion.id for deletion in deletions if (deletion.revision or "") == revision)
             for batch in batched(ids, WRITE_BATCH):
                 self.checkpoint("before delete")
+                self._keep_lease()
                 self.pipeline.store.delete(batch, revision=revision or None)
                 self.applied.deleted += len(batch)
                 self.checkpoint("after delete")

@@ -29,7 +29,7 @@ def test_a_vector_of_cosine_0_98_does_not_match(seed: int) -> None:
     vector, other = unit(seed), unit(seed + 1)
     orthogonal = other - vector * np.float32(vector @ other)
     orthogonal /= np.linalg.norm(orthogonal)
-    near = np.float32(0.98) * vector + np.float32(np.sqrt(1 - 0.98**2)) * orthogonal
+    near = (0.98 * vector + np.sqrt(1 - 0.98**2) * orthogonal).astype(np.float32)
     assert sketch_matches(sketch_vectors(vector[None, :]), near[None, :]) == [False]
 
 

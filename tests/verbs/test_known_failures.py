@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from ragwatch import apply
 from ragwatch.corpus.chunking import SectionChunker
-from ragwatch.errors import RefusedError, UnreachableError
+from ragwatch.errors import LeaseLostError, RefusedError, UnreachableError
 from ragwatch.health.findings import Kind
 from ragwatch.index.guards import Limits
 from ragwatch.index.points import StoredPoint
@@ -238,4 +240,17 @@ def test_a_listing_that_breaks_deletes_nothing(bench: Bench) -> None:
     assert not report.complete
     assert Kind.TOMBSTONE not in {finding.kind for finding in report.findings}
     reindex(replace(bench.pipeline, sources=(source,)), limits=bench.limits, holder="t")
+    assert texts(bench) == before
+
+
+def test_a_holder_that_lost_its_lease_writes_nothing_more(bench: Bench) -> None:
+    def paused(step: str) -> None:
+        if step == "after encode":
+            later = START + timedelta(hours=1)
+            bench.state.acquire_lease("docs", "another", later, 600)
+
+    bench.documents["d1.md"] = "# Document 1\n\nAn edit."
+    before = texts(bench)
+    with patch.object(apply, "LEASE_SECONDS", -1.0), pytest.raises(LeaseLostError):
+        bench.reindex(checkpoint=paused)
     assert texts(bench) == before
