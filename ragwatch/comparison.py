@@ -6,7 +6,7 @@ Memory holds one short string per document revision and whatever differs; chunks
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ragwatch.corpus.document import Document, document_key
+from ragwatch.corpus.document import Document, document_key, unstorable
 from ragwatch.errors import SourceError
 from ragwatch.health.document_findings import findings_of
 from ragwatch.health.findings import Finding, Kind
@@ -166,6 +166,8 @@ class Comparison:
     ) -> tuple[CachedDocument, DesiredDocument | None]:
         if isinstance(outcome, Unreadable):
             return self._unreadable(source, outcome.id, stamp, outcome.reason), None
+        if fault := unstorable(outcome):
+            return self._unreadable(source, outcome.id, stamp, fault), None
         document = self.pipeline.desired(outcome, self.spec)
         if not document.chunks:
             return self._unreadable(source, outcome.id, stamp, "empty: no text to index"), None

@@ -1,5 +1,6 @@
 """What a source yields and what an index stores of it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,6 +50,30 @@ class Document:
         return digest_json(
             {"text": self.text, "title": self.title, "markup": str(self.markup), "metadata": dict(self.metadata)}
         )
+
+
+def unstorable(document: Document) -> str:
+    """Return why no vector store can hold this document ("" if one can).
+
+    JSON and UTF-8 have no lone surrogates, no NaN and no infinity, and stores keep integers of 64 bits; one such
+    value must cost its own document, not the whole batch.
+    """
+    value = {"id": document.id, "text": document.text, "title": document.title, "metadata": dict(document.metadata)}
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"it holds a lone surrogate (U+{ord(error.object[error.start]):04X}), which is no text"
+    except ValueError:
+        return "its metadata hold NaN or infinity, which JSON has no word for"
+    return "its metadata hold an integer of more than 64 bits" if _beyond_64_bits(value["metadata"]) else ""
+
+
+def _beyond_64_bits(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_beyond_64_bits(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(_beyond_64_bits(inner) for inner in value)
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from ragwatch import apply
 from ragwatch.corpus.chunking import SectionChunker
+from ragwatch.corpus.document import Document
 from ragwatch.errors import LeaseLostError, RefusedError, UnreachableError
 from ragwatch.health.findings import Kind
 from ragwatch.index.guards import Limits
@@ -254,3 +255,20 @@ def test_a_holder_that_lost_its_lease_writes_nothing_more(bench: Bench) -> None:
     with patch.object(apply, "LEASE_SECONDS", -1.0), pytest.raises(LeaseLostError):
         bench.reindex(checkpoint=paused)
     assert texts(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (Document("docs", "odd.md", "A lone \ud800 surrogate."), "surrogate"),
+        (Document("docs", "odd.md", "Text.", metadata={"score": float("nan")}), "NaN"),
+        (Document("docs", "odd.md", "Text.", metadata={"deep": [{"number": 2**70}]}), "64 bits"),
+    ],
+)
+def test_a_document_that_no_store_can_hold_costs_only_itself(bench: Bench, document: Document, reason: str) -> None:
+    documents = {**bench.documents, "odd.md": document, "new.md": "# New\n\nText."}
+    pipeline = replace(bench.pipeline, sources=(MemorySource(documents, name="docs"),))
+    assert reindex(pipeline, limits=bench.limits, holder="t").verified
+    found = scan(pipeline).findings
+    assert [(finding.kind, finding.document) for finding in found] == [(Kind.UNREADABLE, "odd.md")]
+    assert reason in found[0].reason
