@@ -120,9 +120,6 @@ class Comparison:
             fresh = known is not None and known.stamp == entry.stamp != "" and known.spec == self.spec.fingerprint
             if known is None or not fresh or self.deep or document_key(source.name, entry.id) in self.closely:
                 unread.append(entry)
-            elif not known.revision:
-                self._repeat(known)
-                self._settled.add(document_key(source.name, entry.id))
             elif self._counted(source.name, known.revision):
                 self._repeat(known)
             else:
@@ -150,37 +147,39 @@ class Comparison:
         for outcome in source.read(list(stamps)):
             if isinstance(outcome, Gone):
                 continue
-            cached, document = self._interpret(source, outcome, stamps[outcome.id])
-            remembered.append(cached)
-            self._repeat(cached)
+            document = self._desired(source, outcome)
             if document is None:
                 self._settled.add(document_key(source.name, outcome.id))
-            elif self.deep or document.key in self.closely or not self._counted(source.name, document.revision):
+                continue
+            cached = self._cached(document, stamps[outcome.id])
+            remembered.append(cached)
+            self._repeat(cached)
+            if self.deep or document.key in self.closely or not self._counted(source.name, document.revision):
                 closely.append(document)
         self.pipeline.state.remember(remembered)
         self.chunks += sum(len(document.chunks) for document in closely)
         self._examine([document.key for document in closely], closely)
 
-    def _interpret(
-        self, source: Source, outcome: Document | Unreadable, stamp: str
-    ) -> tuple[CachedDocument, DesiredDocument | None]:
-        if isinstance(outcome, Unreadable):
-            return self._unreadable(source, outcome.id, stamp, outcome.reason), None
-        if fault := unstorable(outcome):
-            return self._unreadable(source, outcome.id, stamp, fault), None
-        document = self.pipeline.desired(outcome, self.spec)
-        if not document.chunks:
-            return self._unreadable(source, outcome.id, stamp, "empty: no text to index"), None
+    def _desired(self, source: Source, outcome: Document | Unreadable) -> DesiredDocument | None:
+        """Return the document as the index should hold it, or None, with a finding, where it cannot be indexed.
+
+        What cannot be read is not remembered: a cause that leaves no trace in the stamp may pass by itself.
+        """
+        reason = outcome.reason if isinstance(outcome, Unreadable) else unstorable(outcome)
+        if not reason and isinstance(outcome, Document):
+            document = self.pipeline.desired(outcome, self.spec)
+            if document.chunks:
+                return document
+            reason = "empty: no text to index"
+        remedy = "mend or exclude the document; what is indexed of it stays until it can be read"
+        finding = Finding(Kind.UNREADABLE, outcome.id, reason, remedy, source=source.name, document=outcome.id)
+        self.findings.append(finding)
+        return None
+
+    def _cached(self, document: DesiredDocument, stamp: str) -> CachedDocument:
         findings = tuple(finding.to_json() for finding in self._truncated(document))
         spec = self.spec.fingerprint
-        cached = CachedDocument(source.name, document.id, stamp, spec, document.digest, document.revision, findings)
-        return cached, document
-
-    def _unreadable(self, source: Source, document_id: str, stamp: str, reason: str) -> CachedDocument:
-        remedy = "mend or exclude the document; what is indexed of it stays until it can be read"
-        finding = Finding(Kind.UNREADABLE, document_id, reason, remedy, source=source.name, document=document_id)
-        spec = self.spec.fingerprint
-        return CachedDocument(source.name, document_id, stamp, spec, "", "", (finding.to_json(),))
+        return CachedDocument(document.source, document.id, stamp, spec, document.digest, document.revision, findings)
 
     def _truncated(self, document: DesiredDocument) -> Iterator[Finding]:
         window = self.pipeline.encoder.max_tokens

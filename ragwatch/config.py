@@ -137,7 +137,7 @@ class SqlConfig(NamedSource):
     title_column: str | None = None
     metadata_columns: tuple[str, ...] = ()
     changed_at_column: str | None = None
-    markup: Literal["markdown", "rst", "plain"] = "plain"
+    markup: Literal["markdown", "rst", "plain", "html"] = "plain"
 
     @model_validator(mode="after")
     def _complete(self) -> "SqlConfig":
@@ -155,7 +155,7 @@ class RecordsConfig(NamedSource):
     text_field: str = "text"
     title_field: str | None = None
     metadata_fields: tuple[str, ...] = ()
-    markup: Literal["markdown", "rst", "plain"] = "plain"
+    markup: Literal["markdown", "rst", "plain", "html"] = "plain"
     storage_options: dict[str, Any] = Field(default_factory=dict)
 
 

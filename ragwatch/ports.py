@@ -228,11 +228,11 @@ class CachedDocument:
     spec: str
     """Fingerprint of the `IndexSpec` under which `revision` was computed."""
     digest: str
-    """`Document.digest`, or "" where the document was unreadable."""
+    """`Document.digest`."""
     revision: str
-    """Document revision, or "" where the document was unreadable."""
+    """Document revision."""
     findings: tuple[Mapping[str, Json], ...] = ()
-    """Findings that depend on the document alone (unreadable, empty, truncated), to repeat without rereading."""
+    """Findings that depend on the document alone (truncated chunks), to repeat without rereading."""
 
 
 @dataclass(frozen=True, slots=True)

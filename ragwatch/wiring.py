@@ -42,7 +42,7 @@ def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     return open_store(
         config.collection,
         url=section.url,
-        path=base / section.path,
+        path=base / Path(section.path).expanduser(),
         api_key=read_secret(key_env, section.api_key_file, what="store.api_key", base=base),
         api_key_name=key_env or section.api_key_file or "store.api_key_env",
         prefer_grpc=section.grpc,
@@ -152,7 +152,7 @@ def make_source(section: SourceConfig, base: Path) -> Source:
 
 
 def _located(path: str, base: Path) -> str:
-    return path if "://" in path or "::" in path else str(base / path)
+    return path if "://" in path or "::" in path else str(base / Path(path).expanduser())
 
 
 def _files(section: FilesConfig, base: Path) -> Source:
