@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from ragwatch.app import Settings, holder_name, open_pipeline
-
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import Job
 from ragwatch.reindex import reindex

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from ragwatch.app import Settings, open_pipeline
-
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import Job
 from ragwatch.scan import scan
