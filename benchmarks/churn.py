@@ -210,8 +210,8 @@ def total(steps: Sequence[dict[str, Outcome]], tool: str) -> Outcome:
 
 
 HEAD = (
-    "step", "tool", "documents", "chunks", "chars/chunk", "encoded chunks", "share %", "encoded tokens",
-    "÷ LangChain", "÷ LlamaIndex", "CPU s",
+    "step", "tool", "documents", "chunks", "chars/chunk", "encoded chunks", "encoded tokens",
+    "of LangChain", "of LlamaIndex", "CPU s",
 )  # fmt: skip
 
 
@@ -219,9 +219,8 @@ def rows(name: str, step: dict[str, Outcome]) -> list[list[object]]:
     found: list[list[object]] = []
     for tool, one in step.items():
         ratios = [one.encoded_tokens / max(1, step[other].encoded_tokens) for other in ("langchain", "llamaindex")]
-        share = 100 * one.encoded_chunks / max(1, one.chunks)
-        sizes: list[object] = [one.documents, one.chunks, one.mean_characters, one.encoded_chunks, share]
-        found.append([name, tool, *sizes, one.encoded_tokens, *ratios, one.cpu_s])
+        sizes: list[object] = [one.documents, one.chunks, one.mean_characters, one.encoded_chunks, one.encoded_tokens]
+        found.append([name, tool, *sizes, *(f"{ratio:.1%}" for ratio in ratios), one.cpu_s])
     return found
 
 

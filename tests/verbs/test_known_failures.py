@@ -266,7 +266,7 @@ def test_a_holder_that_lost_its_lease_writes_nothing_more(bench: Bench) -> None:
     ],
 )
 def test_a_document_that_no_store_can_hold_costs_only_itself(bench: Bench, document: Document, reason: str) -> None:
-    documents = {**bench.documents, "odd.md": document, "new.md": "# New\n\nText."}
+    documents: dict[str, str | Document] = {**bench.documents, "odd.md": document, "new.md": "# New\n\nText."}
     pipeline = replace(bench.pipeline, sources=(MemorySource(documents, name="docs"),))
     assert reindex(pipeline, limits=bench.limits, holder="t").verified
     found = scan(pipeline).findings
