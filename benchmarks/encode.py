@@ -19,7 +19,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -32,7 +33,7 @@ from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 
 TARGET = 0.95
 BATCH = 32
-SLICE = {"encode": 64, "reindex": 500}
+SLICE = {"encode": 64, "reindex": 1000}
 """Texts per turn; a reindex has costs per run that a small turn would overstate."""
 CHUNK_CHARACTERS = 600
 
@@ -89,16 +90,17 @@ def compare(part: str, texts: list[str], rounds: int, device: str) -> dict[str, 
     encoder = SentenceTransformerEncoder(SentenceTransformerSettings(device=device, batch_size=BATCH))
     model = SentenceTransformer(str(encoder.location.folder), device=device or None, local_files_only=True)
     baseline: Contender = lambda given: model.encode(given, batch_size=BATCH, show_progress_bar=False)  # noqa: E731
-    ours: Contender = encoder.encode if part == "encode" else lambda given: reindex_all(encoder, given)
-    for contender in (baseline, encoder.encode):
-        contender(texts[:BATCH])
-    result = measure(baseline, ours, texts, rounds, SLICE[part])
+    with reindexer(encoder) if part == "reindex" else nullcontext(encoder.encode) as ours:
+        for contender in (baseline, ours):
+            contender(texts[:BATCH])
+        result = measure(baseline, ours, texts, rounds, SLICE[part])
     clock = "cpu" if model.device.type == "cpu" else "wall"
     return {**result, "clock": clock, "median_ratio": result[f"median_{clock}_ratio"], "target": TARGET}
 
 
-def reindex_all(encoder: SentenceTransformerEncoder, texts: list[str]) -> None:
-    """Index one file per text from nothing, and verify."""
+@contextmanager
+def reindexer(encoder: SentenceTransformerEncoder) -> Iterator[Contender]:
+    """Yield a function that indexes one file per text into an index that is dropped first, and verifies it."""
     from ragwatch.corpus.chunking import SectionChunker
     from ragwatch.index.guards import Limits
     from ragwatch.pipeline import Pipeline
@@ -107,22 +109,25 @@ def reindex_all(encoder: SentenceTransformerEncoder, texts: list[str]) -> None:
     from ragwatch.state import open_state
     from ragwatch.stores import open_store
 
+    def index(texts: list[str]) -> None:
+        store.drop()
+        with tempfile.TemporaryDirectory() as docs:
+            for number, text in enumerate(texts):
+                (Path(docs) / f"{number}.txt").write_text(text, encoding="utf-8")
+            source = FileSource("docs", docs)
+            pipeline = Pipeline("docs", (source,), SectionChunker(), encoder, store, state, lambda: datetime.now(UTC))
+            report = reindex(pipeline, limits=Limits(), holder="benchmark")
+        if not report.verified or report.applied.encoded_chunks < len(texts) * 0.99:
+            raise SystemExit(f"{report.applied.encoded_chunks} of {len(texts)} encoded; left: {report.remaining}")
+
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "docs").mkdir()
-        for number, text in enumerate(texts):
-            (folder / "docs" / f"{number}.txt").write_text(text, encoding="utf-8")
-        store = open_store("docs", path=folder / "index")
-        state = open_state(f"sqlite:///{folder / 'state.db'}")
-        source = FileSource("docs", str(folder / "docs"))
-        pipeline = Pipeline("docs", (source,), SectionChunker(), encoder, store, state, lambda: datetime.now(UTC))
-        report = reindex(pipeline, limits=Limits(), holder="benchmark")
-        state.close()
-        store.close()
-    if not report.verified or report.applied.encoded_chunks < len(texts) * 0.99:
-        raise SystemExit(
-            f"the reindex encoded {report.applied.encoded_chunks} of {len(texts)} texts: {report.remaining}"
-        )
+        store = open_store("docs", path=Path(name) / "index")
+        state = open_state(f"sqlite:///{Path(name) / 'state.db'}")
+        try:
+            yield index
+        finally:
+            state.close()
+            store.close()
 
 
 def machine() -> str:

@@ -25,7 +25,7 @@ from ragwatch.ports import Lease, Quarantined
 WINDOW_TEXTS = 1024
 WINDOW_POINTS = 4096
 WINDOW_DOCUMENTS = 256
-ENCODE_BATCH = 256
+ENCODE_BATCH = 128
 WRITE_BATCH = 256
 LEASE_SECONDS = 300.0
 
@@ -166,6 +166,8 @@ class Application:
         vectors = self.pipeline.vectors_by_digest(list(chunks), self.pipeline.spec) if chunks else {}
         texts = {digest: chunk.encoder_text for digest, chunk in chunks.items() if digest not in vectors}
         refused: dict[str, str] = {}
+        if texts:
+            self.progress("chunks encoded", self.applied.encoded_chunks, self._texts)
         # Longest first: batches are dense, and memory peaks at the start rather than hours in.
         for digests in batched(sorted(texts, key=lambda digest: (-len(texts[digest]), digest)), ENCODE_BATCH):
             self._encode(digests, texts, vectors, refused)

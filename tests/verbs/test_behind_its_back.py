@@ -3,15 +3,17 @@
 import uuid
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind
 from ragwatch.index.points import Key, StoredPoint
-from ragwatch.ports import Where
+from ragwatch.ports import Store, Where
 from ragwatch.reindex import Selection
 from tests.fakes.memory_state import MemoryState
+from tests.servers.qdrant import QdrantServer
 from tests.verbs.bench import Bench
 from tests.verbs.test_equivalence import assert_equal_indexes
 
@@ -157,3 +159,27 @@ def test_a_rename_costs_no_encoder_call(bench: Bench) -> None:
     encoded = len(bench.encoder.encoded)
     assert_heals(bench)
     assert len(bench.encoder.encoded) == encoded
+
+
+def test_a_payload_index_dropped_on_a_server(server_store: Store, qdrant_server: QdrantServer) -> None:
+    bench = Bench(server_store, dict(DOCUMENTS))
+    assert bench.reindex().verified
+    info = server_store.describe()
+    assert info is not None
+    path = f"{qdrant_server.url}/collections/{info.name}/index/{Key.REVISION}"
+    assert httpx.delete(path, params={"wait": "true"}).status_code == 200
+    assert kinds(bench) == {Kind.PAYLOAD_INDEX_MISSING}
+    bench.documents["new.md"] = "# New\n\nText."
+    assert kinds(bench) == {Kind.PAYLOAD_INDEX_MISSING, Kind.MISSING}
+    assert_heals(bench)
+
+
+def test_the_manifest_lost_on_a_server(server_store: Store, qdrant_server: QdrantServer) -> None:
+    bench = Bench(server_store, dict(DOCUMENTS))
+    assert bench.reindex().verified
+    info = server_store.describe()
+    assert info is not None
+    lost = {"metadata": {"ragwatch": None}}
+    assert httpx.patch(f"{qdrant_server.url}/collections/{info.name}", json=lost).status_code == 200
+    assert kinds(bench) == {Kind.MANIFEST_MISSING}
+    assert_heals(bench)
