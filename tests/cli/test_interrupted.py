@@ -47,7 +47,9 @@ def test_a_dead_endpoint_is_resumed(indexed: Workspace, monkeypatch: pytest.Monk
 def test_a_signal_interrupts_and_the_next_run_finishes(indexed: Workspace, number: signal.Signals) -> None:
     indexed.write("new.md", "# New\n\nText.\n")
     indexed.server.always = Hang(30)
-    command = [sys.executable, "-m", "ragwatch", "reindex", "--yes"]
+    # A test run in the background has SIGINT ignored, and children inherit that; a user's terminal does not.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import ragwatch.__main__"
+    command = [sys.executable, "-c", script, "reindex", "--yes"]
     with subprocess.Popen(command, cwd=indexed.folder, stderr=subprocess.PIPE, text=True) as child:
         deadline = time.monotonic() + 60
         while not (indexed.folder / "state.db-wal").exists() and time.monotonic() < deadline:
