@@ -115,10 +115,11 @@ class Comparison:
     def _entries(self, source: Source, batch: Sequence[Entry]) -> None:
         cached = self.pipeline.state.cached(source.name, [entry.id for entry in batch])
         unread: list[Entry] = []
+        spec = self.spec.fingerprint
         for entry in batch:
             known = cached.get(entry.id)
-            fresh = known is not None and known.stamp == entry.stamp != "" and known.spec == self.spec.fingerprint
-            if known is None or not fresh or self.deep or document_key(source.name, entry.id) in self.closely:
+            fresh = known is not None and known.stamp == entry.stamp != "" and known.spec == spec
+            if known is None or not fresh or self.deep or self._is_close(source.name, entry.id):
                 unread.append(entry)
             elif self._counted(source.name, known.revision):
                 self._repeat(known)
@@ -126,6 +127,9 @@ class Comparison:
                 unread.append(entry)
         for entries in batched(unread, EXAMINE_BATCH):
             self._read(source, entries)
+
+    def _is_close(self, source: str, document_id: str) -> bool:
+        return bool(self.closely) and document_key(source, document_id) in self.closely
 
     def _repeat(self, cached: CachedDocument) -> None:
         self.findings.extend(Finding.from_json(finding) for finding in cached.findings)
