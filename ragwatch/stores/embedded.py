@@ -30,7 +30,8 @@ from ragwatch.stores.points import (
 
 PAGE = 1000
 BATCH = 500
-FACET_LIMIT = 65_536
+FACET_LIMIT = 1_048_576
+"""An exact count that reaches its limit is thrown away and made again, which takes seconds at 100,000 values."""
 
 _DISTANCES = {
     Distance.COSINE: edge.Distance.Cosine,

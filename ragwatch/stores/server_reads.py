@@ -24,7 +24,8 @@ PAGE_BYTES = 8_000_000
 NUMBER_BYTES = 22
 """Longest JSON text of one float32 written as a double, with its comma."""
 WHERE_VALUES = 10_000
-FACET_LIMIT = 16_384
+FACET_LIMIT = 1_048_576
+"""An exact count that reaches its limit is thrown away and made again, which takes seconds at 100,000 values."""
 
 # One replica alone may lag; a comparison must not take that for a difference.
 MAJORITY = models.ReadConsistencyType.MAJORITY
@@ -49,8 +50,9 @@ class ServerReads:
             return sum(1 for _ in self._pages(None, payload=False, vectors=False))
 
     def facet(self, key: Key) -> dict[str, int]:
-        path, limit = field_path(key, self._layout), FACET_LIMIT
-        if key not in self._session.shape(fresh=True).indexed_keys:
+        path, shape = field_path(key, self._layout), self._session.shape(fresh=True)
+        limit = min(FACET_LIMIT, shape.max_page)
+        if key not in shape.indexed_keys:
             fact = f"collection {self._collection!r} has no keyword index on {path}"
             raise StoreError(fact, hint="ragwatch reindex creates it")
 
