@@ -23,7 +23,8 @@ COMMANDS = sorted(
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for found, text in fenced if found == language]
 
 
 def ragwatch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
