@@ -156,11 +156,22 @@ class EmbeddedStore:
             raise StoreError(fact, hint="ragwatch reindex creates it")
         while True:
             with engine(shard.path, f"count the values of {path}"):
-                hits = shard.engine.facet(edge.FacetRequest(path, limit=limit, exact=True)).hits
+                # Approximate counts can count a point twice but miss none: those that add up to the exact number
+                # of points that have the field are exact, at a small part of the price.
+                quick = shard.engine.facet(edge.FacetRequest(path, limit=limit, exact=False)).hits
+                if len(quick) < limit and sum(hit.count for hit in quick) == self._having(shard, path):
+                    hits = quick
+                else:
+                    hits = shard.engine.facet(edge.FacetRequest(path, limit=limit, exact=True)).hits
             if len(hits) < limit:
                 # A value whose last point was deleted stays listed with a count of 0.
                 return {str(hit.value): hit.count for hit in hits if hit.count}
             limit *= 8
+
+    @staticmethod
+    def _having(shard: OpenShard, path: str) -> int:
+        present = edge.Filter(must_not=[edge.IsEmptyCondition(path)])
+        return shard.engine.count(edge.CountRequest(exact=True, filter=present))
 
     def scroll(
         self, where: Where | None = None, *, vectors: bool = False, payload: bool = True

@@ -99,9 +99,10 @@ class MemoryStore:
             raise StoreError(f"{key} has no payload index")
         counted: dict[str, int] = {}
         for payload, _ in self._found.points.values():
-            value = self._value(payload, key)
-            if isinstance(value, str):
-                counted[value] = counted.get(value, 0) + 1
+            found = self._value(payload, key)
+            for value in found if isinstance(found, list) else [found]:
+                if isinstance(value, str):
+                    counted[value] = counted.get(value, 0) + 1
         return counted
 
     def scroll(

@@ -1,10 +1,13 @@
 """What every `Store` promises about facets, scrolls, fetches and searches."""
 
+from collections import Counter
+from random import Random
+
 import numpy as np
 import pytest
 
 from ragwatch.corpus.identity import Json
-from ragwatch.index.points import Key, StoredPoint
+from ragwatch.index.points import Key, StoredPoint, labels_of
 from ragwatch.index.spec import Distance, Layout
 from ragwatch.ports import Where
 from tests.stores.contract import DIMENSION, MANIFEST, Stores, foreign, ids, numbered, point, vector
@@ -26,6 +29,20 @@ class ReadContract:
 
     def test_a_facet_of_an_empty_collection_is_empty(self, stores: Stores) -> None:
         assert stores.filled().facet(Key.ENCODER) == {}
+
+    def test_facets_are_exact_after_every_write(self, stores: Stores) -> None:
+        store, random = stores.filled([foreign(9000)]), Random(7)
+        for _ in range(12):
+            chosen = random.sample(range(3000), 900)
+            store.upsert([point(i, revision=f"r{random.randrange(400)}") for i in chosen[:600]])
+            store.delete([numbered(i) for i in chosen[400:]], revision=f"r{random.randrange(400)}")
+            revisions = (labels_of(one.payload, Layout.PLAIN) for one in store.scroll(payload=False))
+            assert store.facet(Key.REVISION) == Counter(labels.revision for labels in revisions if labels)
+
+    def test_a_point_with_several_values_counts_for_each(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.upsert([StoredPoint(numbered(2), {"_ragwatch": {"rev": ["r1", "r2"]}}, vector(1.0))])
+        assert store.facet(Key.REVISION) == {"r1": 2, "r2": 1}
 
     def test_facets_and_scrolls_are_complete_with_20000_values(self, stores: Stores) -> None:
         store = stores.filled()
