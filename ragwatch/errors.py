@@ -71,6 +71,12 @@ class LeaseLostError(RagwatchError):
     exit_code = ExitCode.LEASE_HELD
 
 
+class OvertakenError(RagwatchError):
+    """Another process changed a recorded value after we had read it; ours was not written."""
+
+    exit_code = ExitCode.LEASE_HELD
+
+
 class RefusedError(RagwatchError):
     """A plan was refused: a guard fired, a precondition no longer holds, or encoders would be mixed."""
 

@@ -269,6 +269,17 @@ class Lease:
     expires: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A small value that ragwatch keeps between runs. `version` grows by one with every write."""
+
+    kind: str
+    key: str
+    version: int
+    value: Mapping[str, Json]
+    written: datetime
+
+
 class State(Protocol):
     """History and caches. Losing it loses history and speed, never correctness.
 
@@ -335,6 +346,23 @@ class State(Protocol):
 
     def release_lease(self, lease: Lease) -> None:
         """Give the lease back; nothing happens if it is no longer ours."""
+        ...
+
+    def note(self, kind: str, key: str) -> Note | None: ...
+
+    def notes(self, kind: str) -> list[Note]:
+        """Return the notes of a kind, sorted by key."""
+        ...
+
+    def write_note(self, kind: str, key: str, value: Mapping[str, Json], now: datetime, *, expected: int) -> None:
+        """Write a note whose version is still `expected` (0: there is none yet), as one atomic step.
+
+        Raises `OvertakenError`, and writes nothing, where another process was quicker.
+        """
+        ...
+
+    def remove_note(self, kind: str, key: str) -> None:
+        """Forget a note. Nothing happens where there is none."""
         ...
 
     def close(self) -> None: ...

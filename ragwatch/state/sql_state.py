@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from ragwatch.corpus.identity import Json
-from ragwatch.ports import CachedDocument, Lease, Quarantined, RunRecord
+from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
 from ragwatch.state.claims import Leases, Quarantine
 from ragwatch.state.database import HEAD, open_database
 from ragwatch.state.document_cache import DocumentCache
 from ragwatch.state.history import History
+from ragwatch.state.notes import Notes
 
 BUSY_SECONDS = 30.0
 """How long a write waits for its turn before it gives up with `StateError`."""
@@ -33,6 +34,7 @@ class SqlState:
         self._history = History(self._database)
         self._leases = Leases(self._database)
         self._quarantine = Quarantine(self._database)
+        self._notes = Notes(self._database)
 
     def _open(self) -> None:
         if self._database.revision() != HEAD:
@@ -93,6 +95,18 @@ class SqlState:
 
     def release_lease(self, lease: Lease) -> None:
         self._leases.release(lease)
+
+    def note(self, kind: str, key: str) -> Note | None:
+        return self._notes.read(kind, key)
+
+    def notes(self, kind: str) -> list[Note]:
+        return self._notes.all(kind)
+
+    def write_note(self, kind: str, key: str, value: Mapping[str, Json], now: datetime, *, expected: int) -> None:
+        self._notes.write(kind, key, value, now, expected)
+
+    def remove_note(self, kind: str, key: str) -> None:
+        self._notes.remove(kind, key)
 
     def close(self) -> None:
         self._database.close()

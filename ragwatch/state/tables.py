@@ -109,3 +109,16 @@ class LeaseTable(StateTable, table=True):
     holder: str | None = None
     token: int = Field(sa_type=BigInteger)
     expires: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class NoteTable(StateTable, table=True):
+    """`Note` by kind and key."""
+
+    __tablename__: ClassVar[str] = "ragwatch_note"
+
+    kind: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    version: int = Field(sa_type=BigInteger)
+    written: datetime = Field(sa_type=DateTime(timezone=True))
+    body: str
+    """JSON object."""

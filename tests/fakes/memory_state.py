@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import LeaseHeldError, LeaseLostError, NotFoundError
-from ragwatch.ports import CachedDocument, Lease, Quarantined, RunRecord
+from ragwatch.errors import LeaseHeldError, LeaseLostError, NotFoundError, OvertakenError
+from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
 
 
 @dataclass
@@ -20,6 +20,7 @@ class MemoryState:
     quarantines: dict[str, dict[str, Quarantined]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     """The last lease of each collection, given back or not; a holder of "" has given it back."""
+    kept_notes: dict[tuple[str, str], Note] = field(default_factory=dict)
     closed: bool = False
 
     def cached(self, source: str, ids: Sequence[str]) -> dict[str, CachedDocument]:
@@ -105,3 +106,18 @@ class MemoryState:
     def _ours(self, lease: Lease) -> bool:
         current = self.leases.get(lease.collection)
         return current is not None and (current.holder, current.token) == (lease.holder, lease.token)
+
+    def note(self, kind: str, key: str) -> Note | None:
+        return self.kept_notes.get((kind, key))
+
+    def notes(self, kind: str) -> list[Note]:
+        return [note for (its_kind, _), note in sorted(self.kept_notes.items()) if its_kind == kind]
+
+    def write_note(self, kind: str, key: str, value: Mapping[str, Json], now: datetime, *, expected: int) -> None:
+        known = self.kept_notes.get((kind, key))
+        if (known.version if known else 0) != expected:
+            raise OvertakenError(f"the {kind} of {key!r} is at another version")
+        self.kept_notes[kind, key] = Note(kind, key, expected + 1, dict(value), now.astimezone(UTC))
+
+    def remove_note(self, kind: str, key: str) -> None:
+        self.kept_notes.pop((kind, key), None)

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError
-from ragwatch.ports import CachedDocument, Quarantined, State
+from ragwatch.errors import NotFoundError, OvertakenError
+from ragwatch.ports import CachedDocument, Note, Quarantined, State
 from tests.state.conftest import Opener
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -262,3 +262,39 @@ class StateContract:
         state = open_again()
         state.close()
         state.close()
+
+    # --- notes
+
+    def test_a_note_comes_back_as_it_was(self, state: State) -> None:
+        value: dict[str, Json] = {"phase": "filling", "numbers": [1, 2.5], "nested": {"ü": None}}
+        state.write_note("migration", "docs", value, NOW.astimezone(BERLIN), expected=0)
+        assert state.note("migration", "docs") == Note("migration", "docs", 1, value, NOW)
+
+    def test_there_is_no_note_before_one_is_written(self, state: State) -> None:
+        assert state.note("migration", "docs") is None
+        assert state.notes("migration") == []
+
+    def test_notes_of_a_kind_are_sorted_by_key(self, state: State) -> None:
+        for kind, key in (("b", "z"), ("a", "é"), ("a", "Z"), ("a", "a")):
+            state.write_note(kind, key, {"key": key}, NOW, expected=0)
+        assert [note.key for note in state.notes("a")] == ["Z", "a", "é"]
+
+    def test_a_note_is_replaced_at_the_version_that_was_read(self, state: State) -> None:
+        state.write_note("migration", "docs", {"phase": 1}, NOW, expected=0)
+        state.write_note("migration", "docs", {"phase": 2}, NOW + MINUTE, expected=1)
+        assert state.note("migration", "docs") == Note("migration", "docs", 2, {"phase": 2}, NOW + MINUTE)
+
+    @pytest.mark.parametrize("expected", [0, 2])
+    def test_a_note_of_another_version_is_not_overwritten(self, state: State, expected: int) -> None:
+        state.write_note("migration", "docs", {"phase": 1}, NOW, expected=0)
+        with pytest.raises(OvertakenError):
+            state.write_note("migration", "docs", {"phase": 2}, NOW, expected=expected)
+        assert state.note("migration", "docs") == Note("migration", "docs", 1, {"phase": 1}, NOW)
+
+    def test_a_note_that_is_gone_is_not_replaced(self, state: State) -> None:
+        state.write_note("migration", "docs", {}, NOW, expected=0)
+        state.remove_note("migration", "docs")
+        state.remove_note("migration", "docs")
+        with pytest.raises(OvertakenError):
+            state.write_note("migration", "docs", {}, NOW, expected=1)
+        assert state.note("migration", "docs") is None
