@@ -176,6 +176,10 @@ class Store(Protocol):
         """Return those of `ids` that exist, with payload, in any order."""
         ...
 
+    def sample(self, count: int) -> list[str]:
+        """Return the ids of `count` distinct points, of all where there are fewer, drawn uniformly at random."""
+        ...
+
     def upsert(self, points: Sequence[StoredPoint]) -> None:
         """Write points whole (each with a vector), replacing any of the same id. Batches as the store needs."""
         ...

@@ -119,3 +119,5 @@ class CollectionInfo:
     points: int
     manifest: Manifest | None
     indexed_keys: frozenset[str] = field(default_factory=frozenset)
+    datatype: str = "float32"
+    """How the store keeps the numbers of a vector: float32, float16 or uint8."""

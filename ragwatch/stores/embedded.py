@@ -202,6 +202,12 @@ class EmbeddedStore:
             found += [self._stored(record) for record in records]
         return found
 
+    def sample(self, count: int) -> list[str]:
+        shard = self._shard()
+        request = edge.QueryRequest(query=edge.Sample.Random, limit=count, with_payload=False)
+        with engine(shard.path, "draw a sample"):
+            return [str(point.id) for point in shard.engine.query(request)] if count else []
+
     def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
         shard = self._shard()
         numbers = [float(number) for number in vector]

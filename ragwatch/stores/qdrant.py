@@ -48,6 +48,7 @@ class QdrantStore:
             points=self._reads.count(),
             manifest=manifest_of(collection, info),
             indexed_keys=shape.indexed_keys,
+            datatype=shape.datatype,
         )
 
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
@@ -89,6 +90,9 @@ class QdrantStore:
 
     def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
         return self._reads.fetch(ids, vectors=vectors)
+
+    def sample(self, count: int) -> list[str]:
+        return self._reads.sample(count)
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
         self._writes.upsert(points)

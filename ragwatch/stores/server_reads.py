@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -24,6 +25,8 @@ PAGE_BYTES = 8_000_000
 NUMBER_BYTES = 22
 """Longest JSON text of one float32 written as a double, with its comma."""
 WHERE_VALUES = 10_000
+SAMPLE_TRIES = 20
+"""Draws of a page each before a large sample is drawn from a list of all ids instead."""
 FACET_LIMIT = 1_048_576
 """An exact count that reaches its limit is thrown away and made again, which takes seconds at 100,000 values."""
 
@@ -162,6 +165,25 @@ class ServerReads:
             found += [self._stored(record) for record in records]
             start += taken
         return found
+
+    def sample(self, count: int) -> list[str]:
+        """Draw without a filter: with one, the server weighs its segments by all their points (seen in 1.16, 1.17)."""
+        drawn: dict[str, None] = {}
+        wanted = min(count, self.count())
+
+        def page(size: int, client: QdrantClient) -> list[models.ScoredPoint]:
+            query = models.SampleQuery(sample=models.Sample.RANDOM)
+            limit = min(size, wanted)
+            return client.query_points(self._collection, query=query, limit=limit, with_payload=False).points
+
+        for _ in range(SAMPLE_TRIES):
+            if len(drawn) >= wanted:
+                return list(drawn)[:wanted]
+            for point in self._paged(page, "draw a sample of points of", vectors=False):
+                drawn.setdefault(str(point.id))
+        # Nearly all points are wanted: read the ids, and draw here.
+        ids = [point.id for point in self._pages(None, payload=False, vectors=False)]
+        return random.sample(ids, min(count, len(ids)))
 
     def _paged(self, request: Callable[[int, QdrantClient], T], doing: str, *, vectors: bool) -> T:
         """Run `request(size, client)` with the largest page that the server accepts."""

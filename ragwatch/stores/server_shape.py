@@ -23,6 +23,7 @@ class Shape:
     dimension: int
     distance: Distance
     indexed_keys: frozenset[str]
+    datatype: str = "float32"
     max_page: int = UNLIMITED
     max_batch: int = UNLIMITED
     max_values: int = UNLIMITED
@@ -42,6 +43,7 @@ def shape_of(collection: str, info: models.CollectionInfo, settings: ServerSetti
         dimension=params.size,
         distance=Distance(params.distance.value.lower()),
         indexed_keys=frozenset(reserved.get(name, name) for name in keyword),
+        datatype=params.datatype.value if params.datatype else "float32",
         max_page=strict.max_query_limit or UNLIMITED,
         max_batch=strict.upsert_max_batchsize or UNLIMITED,
         max_values=strict.condition_max_size or UNLIMITED,

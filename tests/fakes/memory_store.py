@@ -1,6 +1,7 @@
 """A `Store` in dicts. Passes the same contract suite as the real ones."""
 
 import copy
+import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,6 +125,10 @@ class MemoryStore:
             for one in dict.fromkeys(_canonical(one) for one in ids)
             if one in points
         ]
+
+    def sample(self, count: int) -> list[str]:
+        points = self._found.points
+        return random.sample(sorted(points), min(count, len(points)))
 
     def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
         found = self._found

@@ -57,6 +57,25 @@ class ReadContract:
         found = store.scroll(Where(Key.DOCUMENT, wanted), payload=False)
         assert [one.id for one in found] == [numbered(i) for i in range(3, 20_000, 4)]
 
+    def test_a_sample_has_distinct_points_and_no_more_than_there_are(self, stores: Stores) -> None:
+        store = stores.filled([*(point(i) for i in range(1500)), foreign(9000)])
+        known = {numbered(i) for i in (*range(1500), 9000)}
+        for count, expected in ((0, 0), (1, 1), (1200, 1200), (1501, 1501), (5000, 1501)):
+            drawn = store.sample(count)
+            assert len(drawn) == len(set(drawn)) == expected
+            assert set(drawn) <= known
+
+    def test_every_point_is_as_likely_to_be_in_a_sample(self, stores: Stores) -> None:
+        store = stores.filled()
+        for start in range(0, 1000, 100):
+            store.upsert([point(i) for i in range(start, start + 100)])
+        store.delete([numbered(i) for i in range(500, 600)], revision="r1")
+        drawn = Counter(one for _ in range(100) for one in store.sample(90))
+        # Each of 900 points is drawn 10 times on average; the variance of a fair draw is 9.
+        variance = sum((drawn[numbered(i)] - 10) ** 2 for i in (*range(500), *range(600, 1000))) / 900
+        assert len(drawn) == 900
+        assert 7 < variance < 11.5
+
     def test_scroll_yields_every_point_once_in_id_order(self, stores: Stores) -> None:
         numbers = [StoredPoint(str(n), {}, vector(1.0)) for n in (2**64 - 1, 10, 9)]
         store = stores.filled([point(5), point(1), *numbers, foreign(3)])
