@@ -212,8 +212,9 @@ class Comparison:
 
     def _tokens_to_encode(self, diffs: Sequence[DocumentDiff]) -> dict[str, int]:
         texts = {faulty.chunk.digest: faulty.chunk.encoder_text for diff in diffs for faulty in diff.write}
-        if texts and self.info and self.info.points:
-            for digest in self.pipeline.vectors_by_digest(list(texts), self.spec):
+        own = self.info is not None and self.info.points > 0
+        if texts and (own or self.pipeline.donor):
+            for digest in self.pipeline.vectors_by_digest(list(texts), self.spec, own=own):
                 del texts[digest]
         return dict(zip(texts, self.pipeline.encoder.count_tokens(list(texts.values())), strict=True))
 

@@ -48,6 +48,8 @@ class Pipeline:
     layout: Layout = Layout.PLAIN
     distance: Distance = Distance.COSINE
     vector_name: str = ""
+    donor: Store | None = None
+    """Another collection that may hold vectors of the same encoder for the same texts; only read."""
 
     @cached_property
     def spec(self) -> IndexSpec:
@@ -97,11 +99,20 @@ class Pipeline:
                 found[owner[point.id]].append(point)
         return found
 
-    def vectors_by_digest(self, digests: Sequence[str], spec: IndexSpec) -> dict[str, Vectors]:
-        """Return the vectors that the index already holds for these texts, each proven intact."""
+    def vectors_by_digest(self, digests: Sequence[str], spec: IndexSpec, *, own: bool = True) -> dict[str, Vectors]:
+        """Return the vectors that the index, or its donor, already holds for these texts, each proven intact.
+
+        `own` is false where the collection itself has nothing yet, or does not exist.
+        """
+        found = self._intact(self.store, digests, spec) if own else {}
+        if self.donor is not None:
+            found |= self._intact(self.donor, [digest for digest in digests if digest not in found], spec)
+        return found
+
+    def _intact(self, store: Store, digests: Sequence[str], spec: IndexSpec) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
         for batch in batched(digests, 500):
-            for point in self.store.scroll(Where(Key.DIGEST, tuple(batch)), vectors=True):
+            for point in store.scroll(Where(Key.DIGEST, tuple(batch)), vectors=True):
                 labels = labels_of(point.payload, spec.layout)
                 if labels is None or labels.digest in found or point.vector is None:
                     continue

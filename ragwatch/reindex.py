@@ -11,7 +11,7 @@ from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.scan import ScanReport, compare
+from ragwatch.scan import ScanReport, compare, configuration_conflicts
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def refuse_conflicts(report: ScanReport) -> None:
     if report.conflicts:
         raise RefusedError(
             f"collection {report.collection} does not fit the configuration: {'; '.join(report.conflicts)}",
-            hint="set the configuration back, or give `collection` a new name to index beside the old one",
+            hint="set the configuration back, or move the index to it without an outage: ragwatch migrate plan",
         )
 
 
@@ -199,9 +199,20 @@ def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, 
     lease = state.acquire_lease(pipeline.collection, holder, pipeline.clock(), LEASE_SECONDS)
     application = Application(pipeline, plan, lease, checkpoint, progress)
     try:
+        _refuse_another_collection(pipeline)
         return application.run()
     finally:
         state.release_lease(application.lease)
+
+
+def _refuse_another_collection(pipeline: Pipeline) -> None:
+    """Raise `RefusedError` where an alias was switched to a collection of another kind after the plan was made."""
+    found = configuration_conflicts(pipeline, pipeline.store.describe())
+    if found:
+        raise RefusedError(
+            f"collection {pipeline.collection} was replaced after this was planned: {found[0]}",
+            hint="look again: ragwatch scan",
+        )
 
 
 def _touched(plan: Plan) -> frozenset[str]:

@@ -15,6 +15,8 @@ from ragwatch.errors import RagwatchError
 from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.document_findings import remedy_for
 from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
+from ragwatch.index.migration import KIND as MIGRATION
+from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, Key
@@ -105,10 +107,25 @@ def compare(
 
 
 def _conflicts(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> tuple[str, ...]:
-    found = [fact for _, fact in conflicts(info, pipeline.spec)]
+    found = configuration_conflicts(pipeline, info)
     if info is not None and info.manifest is None and info.points and not comparison.labelled:
         found.append(f"it holds {info.points} points, and ragwatch wrote none of them")
     return tuple(found)
+
+
+def configuration_conflicts(pipeline: Pipeline, info: CollectionInfo | None) -> list[str]:
+    """Say why this configuration must not be written into this collection: [] where it may.
+
+    Another chunker is no conflict by itself; where it is the other side of a migration, it is one.
+    """
+    spec = pipeline.spec
+    found = [fact for _, fact in conflicts(info, spec)]
+    note = pipeline.state.note(MIGRATION, pipeline.collection) if info else None
+    if info is not None and note is not None:
+        migration = Migration.from_json(note.value)
+        fact = undoing(migration, info.manifest, encoder=spec.encoder, chunker=spec.chunker)
+        found += [f"{fact} (ragwatch migrate status)"] if fact else []
+    return found
 
 
 def _quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:

@@ -6,6 +6,7 @@ from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec
 
 REINDEX = "ragwatch reindex"
 OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
+MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
 
 
 def conflicts(info: CollectionInfo | None, spec: IndexSpec) -> list[tuple[Kind, str]]:
@@ -41,7 +42,8 @@ def collection_findings(collection: str, info: CollectionInfo | None, spec: Inde
     for kind in (Kind.ENCODER_MISMATCH, Kind.LAYOUT_MISMATCH):
         facts = [fact for clash, fact in clashes if clash is kind]
         if facts:
-            found.append(Finding(kind, collection, "; ".join(facts), OTHER_COLLECTION))
+            remedy = MIGRATE if kind is Kind.ENCODER_MISMATCH else OTHER_COLLECTION
+            found.append(Finding(kind, collection, "; ".join(facts), remedy))
     if info.manifest is None and info.points:
         reason = "the collection carries no manifest of ragwatch's"
         found.append(Finding(Kind.MANIFEST_MISSING, collection, reason, REINDEX))
