@@ -1,0 +1,1 @@
+"""Golden queries and measures of retrieval."""
