@@ -119,17 +119,18 @@ class Comparison:
         for entry in batch:
             known = cached.get(entry.id)
             fresh = known is not None and known.stamp == entry.stamp != "" and known.spec == spec
-            if known is None or not fresh or self.deep or self._is_close(source.name, entry.id):
+            if known is None or not fresh or not self._settles(source.name, known):
                 unread.append(entry)
-            elif self._counted(source.name, known.revision):
+            elif known.findings:
                 self._repeat(known)
-            else:
-                unread.append(entry)
         for entries in batched(unread, EXAMINE_BATCH):
             self._read(source, entries)
 
-    def _is_close(self, source: str, document_id: str) -> bool:
-        return bool(self.closely) and document_key(source, document_id) in self.closely
+    def _settles(self, source: str, known: CachedDocument) -> bool:
+        """Say whether the count of its points is all that need be known of an unchanged document."""
+        if self.deep or (self.closely and document_key(source, known.id) in self.closely):
+            return False
+        return self._counted(source, known.revision)
 
     def _repeat(self, cached: CachedDocument) -> None:
         self.findings.extend(Finding.from_json(finding) for finding in cached.findings)

@@ -8,7 +8,7 @@ are synchronous and used from one thread at a time. Adapters translate their cli
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json
@@ -222,9 +222,11 @@ class Store(Protocol):
 # --- state ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CachedDocument:
-    """What the last reading of a document gave; valid while stamp and spec are unchanged. A cache only."""
+class CachedDocument(NamedTuple):
+    """What the last reading of a document gave; valid while stamp and spec are unchanged. A cache only.
+
+    A tuple, because a scan makes one for every document there is.
+    """
 
     source: str
     id: str

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     SOURCE_INCOMPLETE = "source_incomplete"
     ENCODER_MISMATCH = "encoder_mismatch"
     VECTOR_MISMATCH = "vector_mismatch"
+    ENCODER_DRIFT = "encoder_drift"
     CHUNKER_MISMATCH = "chunker_mismatch"
     LAYOUT_MISMATCH = "layout_mismatch"
     TRUNCATED = "truncated"
@@ -56,6 +57,7 @@ SEVERITY: Mapping[Kind, Severity] = {
     Kind.SOURCE_INCOMPLETE: Severity.ERROR,
     Kind.ENCODER_MISMATCH: Severity.ERROR,
     Kind.VECTOR_MISMATCH: Severity.ERROR,
+    Kind.ENCODER_DRIFT: Severity.ERROR,
     Kind.CHUNKER_MISMATCH: Severity.WARNING,
     Kind.LAYOUT_MISMATCH: Severity.ERROR,
     Kind.TRUNCATED: Severity.WARNING,

@@ -1,0 +1,178 @@
+"""Random samples of what an index holds, drawn without reading it: uniform, of a slice, or by strata."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import NotFoundError
+from ragwatch.index.points import Key, StoredPoint, labels_of
+from ragwatch.index.spec import Layout
+from ragwatch.pipeline import batched
+from ragwatch.ports import Store
+
+DRAW = 1000
+"""Ids per draw while looking for the members of a slice or a stratum."""
+DRAWS = 40
+"""Draws before a slice counts as too thin to be found by drawing."""
+FETCH = 128
+LEAST = 30
+"""Points of every stratum that are audited, however small its share of the index."""
+
+ENCODER = "encoder"
+SOURCE = "source"
+DOCUMENT = "document"
+MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The part of an index whose points have these values in these fields, and were written since then.
+
+    A field is `encoder`, `source`, `document`, `month` (of writing), or the dotted path of a payload field.
+    """
+
+    fields: tuple[tuple[str, str], ...] = ()
+    since: datetime | None = None
+
+    @property
+    def whole(self) -> bool:
+        return not self.fields and self.since is None
+
+    def __str__(self) -> str:
+        since = f"written since {self.since.isoformat(' ', 'minutes')}" if self.since else ""
+        return ", ".join(filter(None, (*(f"{name}={value}" for name, value in self.fields), since)))
+
+    def holds(self, point: StoredPoint, layout: Layout) -> bool:
+        """Say whether the point belongs to the slice; its payload must be there."""
+        if any(field_of(point, name, layout) != value for name, value in self.fields):
+            return False
+        return self.since is None or _written(point, layout, self.since)
+
+
+def _written(point: StoredPoint, layout: Layout, since: datetime) -> bool:
+    labels = labels_of(point.payload, layout)
+    try:
+        return labels is not None and datetime.fromisoformat(labels.written_at) >= since
+    except (ValueError, TypeError):
+        return False
+
+
+def field_of(point: StoredPoint, name: str, layout: Layout) -> str:
+    """Return a point's value of a field, "" where it has none; see `Slice`."""
+    labels = labels_of(point.payload, layout)
+    if name == ENCODER:
+        return labels.encoder if labels else ""
+    if name in (SOURCE, DOCUMENT) and labels:
+        source, _, document = labels.document.partition(":")
+        return source if name == SOURCE else document
+    if name == MONTH:
+        return labels.written_at[:7] if labels else ""
+    value: Json = dict(point.payload)
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+@dataclass
+class Sample:
+    """A sample: its points, streamed in random order, and how many there are to draw from."""
+
+    points: Iterator[StoredPoint]
+    """With payload and vector."""
+    size: int | None
+    """How many there are to come; None where that shows only at the end."""
+    population: int | None
+    """Points of the slice; None where that is not known without reading the index."""
+    strata: Mapping[str, int] = field(default_factory=dict)
+    """Stratum → its points, where the sample is stratified."""
+
+
+def draw_sample(store: Store, layout: Layout, size: int, *, part: Slice | None = None, by: str = "") -> Sample:
+    """Draw `size` distinct points of the slice at random, or all where it has fewer.
+
+    With `by` naming `encoder` or `source`, every value of that field is drawn from on its own: in proportion, but
+    never fewer than `LEAST`; of a slice, or by another field, the draw is uniform. Raises `NotFoundError` where no
+    point of the slice turned up.
+    """
+    chosen, total = part or Slice(), _points(store)
+    if by in (ENCODER, SOURCE) and chosen.whole:
+        sizes = _populations(store, by)
+        ids = _members(store, layout, chosen, allocate(sizes, size), lambda point: field_of(point, by, layout))
+        return Sample(_fetched(store, ids), len(ids), total, sizes)
+    if chosen.whole:
+        ids = store.sample(size)
+        random.shuffle(ids)
+        return Sample(_fetched(store, ids), len(ids), total)
+    ids = _members(store, layout, chosen, {"": size}, lambda _: "")
+    if not ids:
+        raise NotFoundError(
+            f"of {min(total, DRAW * DRAWS):,} points drawn at random none is in the slice {chosen}",
+            hint=f"check the value; fields are {ENCODER}, {SOURCE}, {DOCUMENT}, {MONTH}, or the path of a payload "
+            "field; --all reads every point",
+        )
+    return Sample(_fetched(store, ids), len(ids), None)
+
+
+def every_point(store: Store, layout: Layout, part: Slice | None = None) -> Sample:
+    """Return the whole slice, streamed in the order of ids."""
+    chosen = part or Slice()
+    points = (point for point in store.scroll(vectors=True) if chosen.whole or chosen.holds(point, layout))
+    total = _points(store) if chosen.whole else None
+    return Sample(points, total, total)
+
+
+def allocate(populations: Mapping[str, int], size: int) -> dict[str, int]:
+    """Return how many to draw of each stratum: in proportion, at least `LEAST`, at most what there is."""
+    total = sum(populations.values())
+    return {
+        name: min(population, max(LEAST, round(size * population / total)))
+        for name, population in populations.items()
+        if population
+    }
+
+
+def _points(store: Store) -> int:
+    info = store.describe()
+    return info.points if info else 0
+
+
+def _populations(store: Store, by: str) -> dict[str, int]:
+    if by == ENCODER:
+        return store.facet(Key.ENCODER)
+    counted: dict[str, int] = {}
+    for key, points in store.facet(Key.DOCUMENT).items():
+        source = key.partition(":")[0]
+        counted[source] = counted.get(source, 0) + points
+    return counted
+
+
+def _members(
+    store: Store, layout: Layout, part: Slice, wanted: Mapping[str, int], name: Callable[[StoredPoint], str]
+) -> list[str]:
+    """Draw from the whole index and keep what is wanted: what is kept of a stratum is a uniform sample of it."""
+    kept: dict[str, list[str]] = {stratum: [] for stratum in wanted}
+    seen: set[str] = set()
+    total = _points(store)
+    for _ in range(DRAWS):
+        fresh = [one for one in store.sample(DRAW) if one not in seen]
+        seen.update(fresh)
+        # In the order of drawing: a store may answer a fetch in an order of its own.
+        found = {point.id: point for point in store.fetch(fresh)}
+        for point in (found[one] for one in fresh if one in found):
+            stratum = name(point)
+            if part.holds(point, layout) and len(kept.get(stratum, ())) < wanted.get(stratum, 0):
+                kept[stratum].append(point.id)
+        if len(seen) >= total or all(len(kept[stratum]) >= count for stratum, count in wanted.items()):
+            break
+    ids = [one for members in kept.values() for one in members]
+    # Interleaved, so that a sequential audit does not see one stratum after the other.
+    random.shuffle(ids)
+    return ids
+
+
+def _fetched(store: Store, ids: Sequence[str]) -> Iterator[StoredPoint]:
+    for batch in batched(ids, FETCH):
+        found = {point.id: point for point in store.fetch(batch, vectors=True)}
+        yield from (found[one] for one in batch if one in found)
