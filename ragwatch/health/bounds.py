@@ -99,10 +99,11 @@ def sequential_interval(wrong: int, n: int, *, confidence: float = 0.95, populat
 def stratified(strata: Sequence[Stratum], *, confidence: float = 0.95) -> Estimate:
     """Return the share of the whole index that is wrong, from strata that were sampled at different rates.
 
-    The interval is where two valid ones, each given half the error, overlap: the weighted sum of exact intervals
-    (good for few strata with many wrong) and the product of one mixture likelihood ratio a stratum (good for many
-    strata with few wrong). Strata drawn whole are known, strata not drawn may be anything; in the estimate they
-    count as the mean of the others. Raises `ValueError` where there is no point, or numbers contradict each other.
+    The interval is where two valid ones overlap: the weighted sum of exact intervals (good for few strata with many
+    wrong) and the product of one mixture likelihood ratio a stratum (good for many strata with few wrong). They share
+    the error so that each side misses with at most half of it: the upper side alone is a bound at (1 + confidence) / 2.
+    Strata drawn whole are known; strata not drawn may be anything, and count as the mean of the others in the
+    estimate. Raises `ValueError` where there is no point, or numbers contradict each other.
     """
     total = sum(one.population for one in strata)
     if total <= 0:
@@ -112,11 +113,12 @@ def stratified(strata: Sequence[Stratum], *, confidence: float = 0.95) -> Estima
     drawn = [one for one in strata if one.n]
     reached = sum(one.population for one in drawn)
     share = sum(one.population * one.wrong / one.n for one in drawn) / reached if drawn else 0.5
-    error = (1 - confidence) / (1 if len(strata) == 1 else 2)
-    sums = _sum_of_intervals(strata, error)
+    error = 1 - confidence
+    sums = _sum_of_intervals(strata, error if len(strata) == 1 else error / 2)
     if len(strata) == 1:
         return Estimate(share, sums.low, sums.high)
-    low, high = _mixture_interval(strata, error, total)
+    # A quarter: the mixture's interval may spend all its error on one side.
+    low, high = _mixture_interval(strata, error / 4, total)
     # Both intervals hold the estimate; rounding in the last digit must not part them.
     return Estimate(share, min(share, max(low, sums.low)), max(share, min(high, sums.high)))
 
