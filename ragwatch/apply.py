@@ -21,6 +21,7 @@ from ragwatch.index.points import StoredPoint, Vectors
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import Lease, Quarantined
+from ragwatch.published import mended_manifest, new_manifest
 
 WINDOW_TEXTS = 1024
 WINDOW_POINTS = 4096
@@ -88,7 +89,9 @@ class Application:
         if self.plan.mend and not self.applied.skipped:
             self.checkpoint("before manifest")
             self._keep_lease()
-            self.pipeline.store.write_manifest(self.pipeline.manifest)
+            info = self.pipeline.store.describe()
+            manifest = mended_manifest(self.pipeline, info.manifest if info else None)
+            self.pipeline.store.write_manifest(manifest)
             self.checkpoint("after manifest")
         return self.applied
 
@@ -104,7 +107,7 @@ class Application:
         self.checkpoint("before prepare")
         self._keep_lease()
         if self.plan.create and store.describe() is None:
-            store.create(spec.dimension, spec.distance, self.pipeline.manifest)
+            store.create(spec.dimension, spec.distance, new_manifest(self.pipeline))
         elif self.plan.mend:
             store.ensure_payload_indexes()
         self.checkpoint("after prepare")

@@ -20,7 +20,7 @@ from ragwatch.corpus.identity import Json, digest_text
 from ragwatch.errors import EncoderError, OvertakenError, StateError
 from ragwatch.health.levels import Tolerance
 from ragwatch.health.pinned_texts import PINNED_TEXTS, PINNED_VERSION
-from ragwatch.health.tolerance import cosine_distances, length_ratios, lengths_differ
+from ragwatch.health.tolerance import cosine_distances, length_ratios, lengths_differ, read_tolerance, tolerance_json
 from ragwatch.index.encoder_diff import FieldChange, diff_recorded
 from ragwatch.index.points import Vectors
 from ragwatch.index.spec import Distance
@@ -85,10 +85,6 @@ class Attestation:
             "lengths_changed": self.lengths_changed,
             "versions": [change.to_json() for change in self.versions],
         }
-
-
-def tolerance_json(tolerance: Tolerance) -> dict[str, Json]:
-    return {"noise": tolerance.noise, "warn": tolerance.warn, "page": tolerance.page}
 
 
 def attest(pipeline: Pipeline, *, progress: Progress = no_progress) -> Attestation:
@@ -231,12 +227,6 @@ class _Reference:
                 f"the reference vectors of encoder {note.key} in the state database cannot be read: {error}",
                 hint="take a new reference: ragwatch encoder check --accept",
             ) from None
-
-
-def read_tolerance(value: Mapping[str, Json]) -> Tolerance:
-    """Read a tolerance back. Raises `KeyError` or `ValueError`."""
-    noise, warn, page = (float(str(value[key])) for key in ("noise", "warn", "page"))
-    return Tolerance(noise, warn, page)
 
 
 def _packed(name: str, vector: Vectors) -> dict[str, Json]:

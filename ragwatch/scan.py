@@ -144,8 +144,14 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
         collection=pipeline.collection,
         spec=pipeline.spec.fingerprint,
         create=info is None,
-        mend=info is not None and (info.manifest != pipeline.manifest or not set(Key) <= info.indexed_keys),
+        mend=info is not None and _wants_mending(pipeline, info),
         points=info.points if info else 0,
         changes=tuple(sorted(comparison.changes, key=lambda change: change.document)),
         sources=comparison.source_counts,
     )
+
+
+def _wants_mending(pipeline: Pipeline, info: CollectionInfo) -> bool:
+    manifest = info.manifest
+    described = manifest is not None and manifest.descriptor is not None
+    return manifest != pipeline.manifest or not described or not set(Key) <= info.indexed_keys

@@ -12,13 +12,14 @@ Distances are 1 - cosine. Three sources of distance are told apart:
 A distance grows with the square of an error's amplitude: four times the distance is twice the error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import log, sqrt
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragwatch.corpus.identity import Json
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.points import Vectors
 
@@ -124,3 +125,14 @@ def eight_bit_distance(dimension: int) -> float:
     """
     step = sqrt(2 * log(max(dimension, 8))) / 127.5
     return ROUNDINGS * step**2 / 24
+
+
+def tolerance_json(tolerance: Tolerance) -> dict[str, Json]:
+    """Return a tolerance as it is kept beside reference vectors."""
+    return {"noise": tolerance.noise, "warn": tolerance.warn, "page": tolerance.page}
+
+
+def read_tolerance(value: Mapping[str, Json]) -> Tolerance:
+    """Read a tolerance back. Raises `KeyError` or `ValueError`."""
+    noise, warn, page = (float(str(value[key])) for key in ("noise", "warn", "page"))
+    return Tolerance(noise, warn, page)

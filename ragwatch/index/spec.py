@@ -83,20 +83,24 @@ class Manifest:
     layout: Layout
     schema: int
     encoder_shape: Mapping[str, Json] = field(default_factory=dict)
+    descriptor: Mapping[str, Json] | None = field(default=None, compare=False)
+    """Reference vectors for applications (`ragwatch.health.descriptor`). No part of equality: floats have noise."""
 
     def to_json(self) -> dict[str, Json]:
+        described: dict[str, Json] = {"descriptor": dict(self.descriptor)} if self.descriptor else {}
         return {
             "encoder": self.encoder,
             "chunker": self.chunker,
             "layout": str(self.layout),
             "schema": self.schema,
             "encoder_shape": dict(self.encoder_shape),
+            **described,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> "Manifest":
         """Read a manifest. Raises `ValueError` or `KeyError` where it is not one."""
-        shape = value.get("encoder_shape")
+        shape, descriptor = value.get("encoder_shape"), value.get("descriptor")
         schema = value["schema"]
         if not isinstance(schema, int):
             raise ValueError(f"manifest schema is {schema!r}, not a number")
@@ -106,6 +110,7 @@ class Manifest:
             layout=Layout(str(value["layout"])),
             schema=schema,
             encoder_shape=shape if isinstance(shape, dict) else {},
+            descriptor=descriptor if isinstance(descriptor, dict) else None,
         )
 
 

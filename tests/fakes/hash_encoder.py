@@ -23,9 +23,9 @@ class HashEncoder:
     """Words are hashed to signed components and summed; rows are normalised. A token is a white-space word.
 
     `salt` makes another encoder of the same shape. `window` cuts a prompted text after so many words
-    (0: never). Every text given to `encode` is kept in `encoded` while `record` is true, so tests can say
-    what was encoded and how often. A text that contains one of `poison` is refused with `EncoderInputError`;
-    while `outage` is set, every call raises it.
+    (0: never). While `record` is true, every passage given to `encode` is kept in `encoded` and every query in
+    `queried`, so tests can say what was encoded and how often. A text that contains one of `poison` is refused
+    with `EncoderInputError`; while `outage` is set, every call raises it.
     """
 
     dimension: int = 64
@@ -38,6 +38,7 @@ class HashEncoder:
     record: bool = True
     calls: int = 0
     encoded: list[str] = field(default_factory=list)
+    queried: list[str] = field(default_factory=list)
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -63,7 +64,7 @@ class HashEncoder:
     def encode(self, texts: Sequence[str], *, kind: Literal["passage", "query"] = "passage") -> Vectors:
         self.calls += 1
         if self.record:
-            self.encoded.extend(texts)
+            (self.encoded if kind == "passage" else self.queried).extend(texts)
         if self.outage is not None:
             raise self.outage
         for place, text in enumerate(texts):
