@@ -86,7 +86,9 @@ def compare(
     info = pipeline.store.describe()
     spec = pipeline.comparable_spec(info)
     comparison = Comparison(pipeline, spec, info, deep, progress, frozenset(closely))
-    comparison.findings.extend(collection_findings(pipeline.collection, info, pipeline.spec))
+    comparison.findings.extend(
+        collection_findings(pipeline.collection, info, pipeline.spec, pipeline.encoder.identity.shape)
+    )
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
@@ -119,7 +121,7 @@ def configuration_conflicts(pipeline: Pipeline, info: CollectionInfo | None) -> 
     Another chunker is no conflict by itself; where it is the other side of a migration, it is one.
     """
     spec = pipeline.spec
-    found = [fact for _, fact in conflicts(info, spec)]
+    found = [fact for _, fact in conflicts(info, spec, pipeline.encoder.identity.shape)]
     note = pipeline.state.note(MIGRATION, pipeline.collection) if info else None
     if info is not None and note is not None:
         migration = Migration.from_json(note.value)

@@ -1,16 +1,25 @@
 """Findings about a collection as a whole: is it there, and was it made by this configuration?"""
 
+from collections.abc import Mapping
+
+from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Finding, Kind
+from ragwatch.index.encoder_diff import change_words, diff_shapes
 from ragwatch.index.points import Key
-from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec
+from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec, Manifest
 
 REINDEX = "ragwatch reindex"
 OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
 MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
 
 
-def conflicts(info: CollectionInfo | None, spec: IndexSpec) -> list[tuple[Kind, str]]:
-    """Say why `spec` must not be written into this collection: [] where it may."""
+def conflicts(
+    info: CollectionInfo | None, spec: IndexSpec, shape: Mapping[str, Json] | None = None
+) -> list[tuple[Kind, str]]:
+    """Say why `spec` must not be written into this collection: [] where it may.
+
+    `shape` is the configured encoder's; with it, the settings that differ are named.
+    """
     if info is None:
         return []
     found = []
@@ -19,8 +28,7 @@ def conflicts(info: CollectionInfo | None, spec: IndexSpec) -> list[tuple[Kind, 
         fact = f"its vectors have {info.dimension} dimensions, the configured encoder makes {spec.dimension}"
         found.append((Kind.ENCODER_MISMATCH, fact))
     if manifest is not None and manifest.encoder != spec.encoder:
-        fact = f"it was made by encoder {manifest.encoder}, the configured one is {spec.encoder}"
-        found.append((Kind.ENCODER_MISMATCH, fact))
+        found.append((Kind.ENCODER_MISMATCH, _another_encoder(manifest, spec, shape)))
     if info.distance != spec.distance:
         fact = f"it measures {info.distance} distance, the configuration says {spec.distance}"
         found.append((Kind.LAYOUT_MISMATCH, fact))
@@ -33,11 +41,21 @@ def conflicts(info: CollectionInfo | None, spec: IndexSpec) -> list[tuple[Kind, 
     return found
 
 
-def collection_findings(collection: str, info: CollectionInfo | None, spec: IndexSpec) -> list[Finding]:
-    """Return the findings that the collection's description alone shows."""
+def _another_encoder(manifest: Manifest, spec: IndexSpec, shape: Mapping[str, Json] | None) -> str:
+    fact = f"it was made by encoder {manifest.encoder}, the configured one is {spec.encoder}"
+    if not manifest.encoder_shape or not shape:
+        return fact
+    changes = diff_shapes(manifest.encoder_shape, shape, distance=spec.distance)
+    return f"{fact}: {change_words(changes)}" if changes else fact
+
+
+def collection_findings(
+    collection: str, info: CollectionInfo | None, spec: IndexSpec, shape: Mapping[str, Json] | None = None
+) -> list[Finding]:
+    """Return the findings that the collection's description alone shows. `shape` as in `conflicts`."""
     if info is None:
         return [Finding(Kind.COLLECTION_MISSING, collection, "the collection does not exist", REINDEX)]
-    clashes = conflicts(info, spec)
+    clashes = conflicts(info, spec, shape)
     found = []
     for kind in (Kind.ENCODER_MISMATCH, Kind.LAYOUT_MISMATCH):
         facts = [fact for clash, fact in clashes if clash is kind]

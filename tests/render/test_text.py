@@ -93,7 +93,9 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     "scan_healthy": lambda: scan_text(
         replace(SCAN, status=Status.HEALTHY, findings=(), mode="deep", plan=replace(PLAN, changes=()))
     ),
-    "scan_conflict": lambda: scan_text(replace(SCAN, conflicts=("it was made by encoder a, the configured one is b",))),
+    "scan_conflict": lambda: scan_text(
+        replace(SCAN, conflicts=("it was made by encoder a, the configured one is b: pooling mean → cls",))
+    ),
     "plan": lambda: plan_text(PLAN, Estimate(42.0, 0.004, "USD"), []),
     "plan_refused": lambda: plan_text(PLAN, Estimate(None, None, "USD"), breaches(PLAN, Limits())),
     "plan_empty": lambda: plan_text(replace(PLAN, changes=()), Estimate(None, None, "USD"), []),
