@@ -1,6 +1,6 @@
 """What every verb works with: the ports of one collection, wired, and the steps that they share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import TypeVar
 from ragwatch.corpus.document import Chunker, Document
 from ragwatch.index.desired import DesiredDocument, desired_document
 from ragwatch.index.diff import point_is_intact
+from ragwatch.index.distrust import Distrust
 from ragwatch.index.points import Key, StoredPoint, Vectors, labels_of
 from ragwatch.index.spec import Distance, IndexSpec, Layout, Manifest
 from ragwatch.ports import CollectionInfo, Encoder, Source, State, Store, Where
@@ -50,6 +51,8 @@ class Pipeline:
     vector_name: str = ""
     donor: Store | None = None
     """Another collection that may hold vectors of the same encoder for the same texts; only read."""
+    distrust: Distrust | None = None
+    """Points of the collection whose vectors are encoded anew, although nothing about them looks wrong."""
 
     @cached_property
     def spec(self) -> IndexSpec:
@@ -87,7 +90,7 @@ class Pipeline:
         """Return, per document key, every point labelled with it or standing at one of its desired ids."""
         found: dict[str, list[StoredPoint]] = {key: [] for key in keys}
         owner = {chunk.id: document.key for document in desired for chunk in document.chunks}
-        for point in self.store.scroll(Where(Key.DOCUMENT, tuple(keys)), vectors=True):
+        for point in self._marked(self.store.scroll(Where(Key.DOCUMENT, tuple(keys)), vectors=True)):
             labels = labels_of(point.payload, spec.layout)
             key = owner.pop(point.id, None)
             if key is not None:
@@ -95,9 +98,16 @@ class Pipeline:
             if labels is not None and labels.document != key and labels.document in found:
                 found[labels.document].append(point)
         for batch in batched(list(owner), 1000):
-            for point in self.store.fetch(batch, vectors=True):
+            for point in self._marked(self.store.fetch(batch, vectors=True)):
                 found[owner[point.id]].append(point)
         return found
+
+    def _marked(self, points: Iterable[StoredPoint]) -> Iterator[StoredPoint]:
+        """Mark the points of the collection that are distrusted."""
+        for point in points:
+            labels = labels_of(point.payload, self.layout) if self.distrust else None
+            distrusted = self.distrust and labels and self.distrust.covers(point.id, labels)
+            yield replace(point, trusted=False) if distrusted else point
 
     def vectors_by_digest(self, digests: Sequence[str], spec: IndexSpec, *, own: bool = True) -> dict[str, Vectors]:
         """Return the vectors that the index, or its donor, already holds for these texts, each proven intact.
@@ -112,7 +122,8 @@ class Pipeline:
     def _intact(self, store: Store, digests: Sequence[str], spec: IndexSpec) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
         for batch in batched(digests, 500):
-            for point in store.scroll(Where(Key.DIGEST, tuple(batch)), vectors=True):
+            points = store.scroll(Where(Key.DIGEST, tuple(batch)), vectors=True)
+            for point in self._marked(points) if store is self.store else points:
                 labels = labels_of(point.payload, spec.layout)
                 if labels is None or labels.digest in found or point.vector is None:
                     continue

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
 from ragwatch.corpus.identity import Json
@@ -99,8 +99,8 @@ def plan_repair(
 
 def _keys(pipeline: Pipeline, documents: Sequence[str]) -> list[str]:
     names = {source.name for source in pipeline.sources}
-    given = [one for one in documents if one.partition(":")[0] in names and ":" in one]
-    return [*given, *(f"{name}:{one}" for one in documents if one not in given for name in sorted(names))]
+    given = {one for one in documents if one.partition(":")[0] in names and ":" in one}
+    return [*sorted(given), *(f"{name}:{one}" for one in documents if one not in given for name in sorted(names))]
 
 
 def _require_source(pipeline: Pipeline, report: ScanReport, name: str | None) -> None:
@@ -111,10 +111,10 @@ def _require_source(pipeline: Pipeline, report: ScanReport, name: str | None) ->
 
 def _require_documents(pipeline: Pipeline, plan: Plan, documents: Sequence[str]) -> None:
     changed = {change.id for change in plan.changes} | {change.document for change in plan.changes}
+    names = {source.name: source for source in pipeline.sources}
     for wanted in documents:
         if wanted in changed:
             continue
-        names = {source.name: source for source in pipeline.sources}
         name, _, rest = wanted.partition(":")
         places = [(names[name], rest)] if rest and name in names else [(source, wanted) for source in pipeline.sources]
         if not any(source.present([document_id]) for source, document_id in places):
@@ -180,7 +180,9 @@ def reindex(
     try:
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
         applied = _apply(pipeline, plan, holder, checkpoint, progress)
-        after = report if plan.empty else compare(pipeline, closely=_touched(plan), progress=progress)
+        # What was distrusted has been written anew, and is to be compared like any other point.
+        believing = replace(pipeline, distrust=None)
+        after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
     except BaseException as error:
         outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"

@@ -86,6 +86,8 @@ def point_is_intact(point: StoredPoint, labels: Labels, spec: IndexSpec) -> tupl
     fault = vector_fault(point.vector, spec.dimension)
     if fault:
         return Fault.DEGENERATE, fault
+    if not point.trusted:
+        return Fault.VECTOR, "the vector did not pass an audit"
     if point.vector is not None and not sketch_matches([labels.sketch], point.vector[None, :])[0]:
         return Fault.VECTOR, "the vector is not the one written for this text"
     return None

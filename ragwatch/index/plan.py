@@ -207,10 +207,11 @@ def uncovered(saved: Plan, current: Plan) -> list[str]:
 
 def select_changes(plan: Plan, *, documents: Sequence[str] = (), source: str | None = None) -> Plan:
     """Return the plan restricted to some documents (source-relative ids or keys) or to one source."""
+    wanted = frozenset(documents)
     chosen = tuple(
         change
         for change in plan.changes
-        if (not documents or change.id in documents or change.document in documents)
+        if (not wanted or change.id in wanted or change.document in wanted)
         and (source is None or change.source == source)
     )
     # The manifest may promise the new spec only once every document follows it.

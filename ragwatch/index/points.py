@@ -38,6 +38,8 @@ class StoredPoint:
     id: str
     payload: Mapping[str, Json]
     vector: Vectors | None = None
+    trusted: bool = True
+    """False where an audit has shown that the vector is not to be believed, whatever the labels say."""
 
 
 @dataclass(frozen=True, slots=True)
