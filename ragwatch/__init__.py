@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ragwatch.app import load, open_pipeline
+    from ragwatch.errors import EncoderMismatchError
+    from ragwatch.guard import guard
     from ragwatch.index.guards import Guard, Limits
     from ragwatch.pipeline import Pipeline
     from ragwatch.reindex import Consent, Selection, plan_repair, reindex
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Consent",
+    "EncoderMismatchError",
     "Guard",
     "Limits",
     "Pipeline",
     "Selection",
+    "guard",
     "load",
     "open_pipeline",
     "plan_repair",
@@ -34,6 +38,8 @@ __all__ = [
 _HOME = {
     "load": "ragwatch.app",
     "open_pipeline": "ragwatch.app",
+    "EncoderMismatchError": "ragwatch.errors",
+    "guard": "ragwatch.guard",
     "Guard": "ragwatch.index.guards",
     "Limits": "ragwatch.index.guards",
     "Pipeline": "ragwatch.pipeline",

@@ -233,6 +233,28 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
         raise _config_error(path, text, error, origins) from None
 
 
+class _EncoderFile(BaseModel):
+    """The part of a file that is about the encoder; everything else in it is passed over."""
+
+    encoder: EncoderConfig
+
+
+def load_encoder(path: Path) -> EncoderConfig:
+    """Read the `[encoder]` section of a TOML file, without the environment. Raises like `load_config`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}", hint="give a TOML file with an [encoder] section") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        return _EncoderFile.model_validate(tomllib.loads(text)).encoder
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+    except ValidationError as error:
+        raise _config_error(path, text, error, {}) from None
+
+
 def _with_kinds(values: dict[str, Any]) -> dict[str, Any]:
     sources = values.get("sources")
     if isinstance(sources, list):

@@ -101,6 +101,12 @@ class EncoderError(RagwatchError):
     exit_code = ExitCode.USAGE
 
 
+class EncoderMismatchError(RagwatchError):
+    """The encoder that was checked is not the index's encoder, or nothing says which that is."""
+
+    exit_code = ExitCode.FINDINGS
+
+
 class StoreError(RagwatchError):
     """The vector store refused an operation or holds something that ragwatch cannot work with."""
 

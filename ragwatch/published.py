@@ -40,6 +40,19 @@ def mended_manifest(pipeline: Pipeline, current: Manifest | None) -> Manifest:
     return new_manifest(pipeline)
 
 
+def republish(pipeline: Pipeline) -> bool:
+    """Measure the encoder anew and put its descriptor into the collection, if that was made by this encoder.
+
+    Return whether it was. The store must have been opened for writing.
+    """
+    info = pipeline.store.describe()
+    if info is None or info.manifest is None or info.manifest.encoder != pipeline.encoder.identity.fingerprint:
+        return False
+    descriptor = describe_encoder(pipeline).to_json()
+    pipeline.store.write_manifest(replace(info.manifest, descriptor=descriptor))
+    return True
+
+
 def describe_encoder(pipeline: Pipeline) -> EncoderDescriptor:
     """Measure the configured encoder on the guard's texts, remember the descriptor in the state, and return it."""
     precision = str(pipeline.encoder.identity.shape.get("precision", ""))

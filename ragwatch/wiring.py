@@ -3,10 +3,20 @@
 import importlib
 from pathlib import Path
 
-from ragwatch.config import Config, EncoderConfig, FilesConfig, RecordsConfig, SourceConfig, SqlConfig, read_secret
+from ragwatch.config import (
+    Config,
+    EncoderConfig,
+    FilesConfig,
+    RecordsConfig,
+    SourceConfig,
+    SqlConfig,
+    StoreConfig,
+    read_secret,
+)
 from ragwatch.corpus.document import Chunker
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
+from ragwatch.index.spec import Manifest
 from ragwatch.ports import Encoder, Source, State, Store
 
 DEFAULT_WINDOW = 510
@@ -36,15 +46,13 @@ def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     from ragwatch.stores import open_store
 
     section = config.store
-    key_env = section.api_key_env
-    if section.read_api_key_env and not writing:
-        key_env = section.read_api_key_env
+    key, key_name = _store_key(section, base, writing=writing)
     return open_store(
         config.collection,
         url=section.url,
         path=base / Path(section.path).expanduser(),
-        api_key=read_secret(key_env, section.api_key_file, what="store.api_key", base=base),
-        api_key_name=key_env or section.api_key_file or "store.api_key_env",
+        api_key=key,
+        api_key_name=key_name,
         prefer_grpc=section.grpc,
         grpc_port=section.grpc_port,
         timeout=section.timeout_s,
@@ -53,9 +61,40 @@ def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     )
 
 
+def published_manifest(config: Config, base: Path) -> Manifest | None:
+    """Read what the configured collection says about itself, without opening an embedded one."""
+    from ragwatch.stores import read_manifest
+
+    section = config.store
+    key, key_name = _store_key(section, base, writing=False)
+    return read_manifest(
+        config.collection,
+        url=section.url,
+        path=base / Path(section.path).expanduser(),
+        api_key=key,
+        api_key_name=key_name,
+        prefer_grpc=section.grpc,
+        grpc_port=section.grpc_port,
+        timeout=section.timeout_s,
+    )
+
+
+def _store_key(section: StoreConfig, base: Path, *, writing: bool) -> tuple[str | None, str]:
+    """Return the key and what error messages call it."""
+    key_env = section.api_key_env
+    if section.read_api_key_env and not writing:
+        key_env = section.read_api_key_env
+    key = read_secret(key_env, section.api_key_file, what="store.api_key", base=base)
+    return key, key_env or section.api_key_file or "store.api_key_env"
+
+
 def make_encoder(config: Config, base: Path) -> Encoder:
     """Construct the encoder; weights are loaded when it first encodes."""
-    section = config.encoder
+    return encoder_of(config.encoder, base)
+
+
+def encoder_of(section: EncoderConfig, base: Path) -> Encoder:
+    """Construct the encoder of one `[encoder]` section; relative paths start at `base`."""
     return _endpoint(section, base) if section.kind == "openai" else _local(section, base)
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ragwatch.errors import ConfigError, MissingExtraError
-from ragwatch.index.spec import Layout
+from ragwatch.errors import ConfigError, MissingExtraError, NotFoundError
+from ragwatch.index.spec import Layout, Manifest
 from ragwatch.ports import Store
 
 
@@ -52,3 +52,48 @@ def open_store(
         hint = "use a Qdrant server (store.url), or install qdrant-edge-py where it has a build"
         raise MissingExtraError("the embedded engine (qdrant-edge-py) is not installed", hint=hint) from None
     return EmbeddedStore(Path(path), collection, vector_name=vector_name, layout=layout)
+
+
+def read_manifest(
+    collection: str,
+    *,
+    url: str | None = None,
+    path: str | Path | None = None,
+    api_key: str | None = None,
+    api_key_name: str = "store.api_key_env",
+    prefer_grpc: bool = False,
+    grpc_port: int = 6334,
+    timeout: float = 30.0,
+) -> Manifest | None:
+    """Return what the collection (by name or alias) says about itself, None where it says nothing.
+
+    Arguments as in `open_store`. An embedded collection is not opened for it, so this works while another process,
+    or this one, has it open. Raises `NotFoundError` where there is no such collection, `StoreError` for a manifest
+    that cannot be read, `UnreachableError`, `ConfigError`.
+    """
+    if url:
+        from ragwatch.stores.qdrant import QdrantStore
+        from ragwatch.stores.server_settings import ServerSettings
+
+        settings = ServerSettings(
+            url=url,
+            api_key=api_key or "",
+            api_key_name=api_key_name,
+            prefer_grpc=prefer_grpc,
+            grpc_port=grpc_port,
+            timeout=timeout,
+        )
+        server = QdrantStore(collection, settings)
+        try:
+            return server.manifest()
+        finally:
+            server.close()
+    if not path:
+        raise ConfigError("neither store.url nor store.path is given", hint="name a server, or a folder")
+    from ragwatch.stores.embedded_folder import StoreFolder
+
+    folder = StoreFolder(Path(path))
+    record = folder.record(folder.resolve(collection))
+    if record is None:
+        raise NotFoundError(f"there is no collection {collection!r} in {path}", hint="ragwatch reindex creates it")
+    return record.manifest

@@ -73,6 +73,12 @@ class QdrantStore:
                 self._writes.create_payload_index(field_path(key, self._session.settings.layout))
         self._session.forget_shape()
 
+    def manifest(self) -> Manifest | None:
+        """Return the manifest alone: one request. Raises `NotFoundError` where there is no collection."""
+        session = self._session
+        info = session.call(lambda client: client.get_collection(session.collection), "read")
+        return manifest_of(session.collection, info)
+
     def write_manifest(self, manifest: Manifest) -> None:
         metadata = {METADATA_KEY: manifest.to_json()}
         self._session.call(
