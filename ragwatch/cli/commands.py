@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragwatch import __version__
+from ragwatch.cli.audit import audit
+from ragwatch.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FailOn,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    severity_of,
+)
 from ragwatch.errors import ConfigError, ExitCode, RagwatchError
 
 if TYPE_CHECKING:
@@ -18,6 +28,7 @@ if TYPE_CHECKING:
     from ragwatch.cli.terminal import Terminal
     from ragwatch.index.plan import Plan
     from ragwatch.pipeline import Pipeline
+    from ragwatch.reindex import Consent
 
 app = typer.Typer(
     name="ragwatch",
@@ -27,12 +38,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", envvar="RAGWATCH_CONFIG", help="Configuration file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors; the exit code tells.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every finding.")]
-DEFAULT_CONFIG = Path("ragwatch.toml")
 
 
 def run() -> int:
@@ -124,11 +129,6 @@ def demo(
     tell(directory, pause=pause)
 
 
-FailOn = Annotated[
-    str, typer.Option("--fail-on", help="Exit 1 at findings of this severity: info, warning, error, never.")
-]
-
-
 @app.command()
 def scan(
     deep: Annotated[bool, typer.Option("--deep", help="Compare text, payload and vector of every chunk.")] = False,
@@ -144,7 +144,7 @@ def scan(
     from ragwatch.render.text import scan_text
     from ragwatch.scan import scan as run_scan
 
-    threshold = _severity(fail_on)
+    threshold = severity_of(fail_on)
     terminal = Terminal(as_json, quiet)
     with open_pipeline(config) as pipeline, terminal.progress() as progress:
         report = run_scan(pipeline, deep=deep, progress=progress)
@@ -152,15 +152,6 @@ def scan(
     if not report.complete:
         return ExitCode.INCOMPLETE
     return ExitCode.FINDINGS if any(f.severity >= threshold for f in report.findings) else ExitCode.DONE
-
-
-def _severity(name: str) -> int:
-    from ragwatch.health.findings import Severity
-
-    levels = {severity.label: int(severity) for severity in Severity} | {"never": 99}
-    if name not in levels:
-        raise ConfigError(f"--fail-on {name!r}: must be one of {', '.join(levels)}")
-    return levels[name]
 
 
 DocOption = Annotated[list[str] | None, typer.Option("--doc", help="Only this document (path within its source).")]
@@ -209,6 +200,9 @@ def reindex(
     source: SourceOption = None,
     deep: DeepOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish the last interrupted repair.")] = False,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Repair what `ragwatch audit` finds, and audit again.")
+    ] = False,
     override: Annotated[
         list[str] | None,
         typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
@@ -225,6 +219,11 @@ def reindex(
     from ragwatch.reindex import reindex as run_reindex
     from ragwatch.render.text import reindex_text
 
+    if vectors and (plan_file or doc or source or deep or resume):
+        raise ConfigError(
+            "--vectors goes by what an audit found, and takes no --plan, --doc, --source, --deep or --resume",
+            hint="ragwatch reindex --vectors",
+        )
     terminal = Terminal(as_json, quiet)
     settings = load(config)
     overrides = read_overrides(override or [])
@@ -232,18 +231,33 @@ def reindex(
     with open_pipeline(config, settings=settings, writing=True) as pipeline:
         if resume:
             saved = interrupted_plan(pipeline)
-        consented = yes or saved is not None
+        consent = Consent(overrides, _confirm(terminal, pipeline, settings, yes or saved is not None), saved)
+        if vectors:
+            return _repair_vectors(terminal, pipeline, settings, consent)
         with terminal.progress() as progress:
             report = run_reindex(
                 pipeline,
                 Selection(tuple(doc or ()), source, deep),
                 limits=settings.config.guards.limits,
                 holder=holder_name(),
-                consent=Consent(overrides, _confirm(terminal, pipeline, settings, consented), saved),
+                consent=consent,
                 progress=progress,
             )
     terminal.result(reindex_text(report), report.to_json())
     return ExitCode.DONE if report.verified or report.declined else ExitCode.INCOMPLETE
+
+
+def _repair_vectors(terminal: "Terminal", pipeline: "Pipeline", settings: "Settings", consent: "Consent") -> int:
+    from ragwatch.app import holder_name
+    from ragwatch.render.audit import vector_repair_text
+    from ragwatch.vector_repair import repair_vectors
+
+    limits = settings.config.guards.limits
+    with terminal.progress() as progress:
+        repair = repair_vectors(pipeline, limits=limits, holder=holder_name(), consent=consent, progress=progress)
+    terminal.result(vector_repair_text(repair), repair.to_json())
+    declined = repair.repair is not None and repair.repair.declined
+    return ExitCode.DONE if repair.verified or declined else ExitCode.INCOMPLETE
 
 
 def _confirm(
@@ -264,6 +278,9 @@ def _confirm(
             return typer.confirm("Apply this plan?", err=True)
 
     return ask
+
+
+app.command()(audit)
 
 
 @app.command()
