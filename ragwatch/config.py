@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.index.guards import Limits
@@ -49,6 +49,10 @@ class StoreConfig(Section):
     vector_name: str = ""
 
 
+Verbatim = Annotated[str, StringConstraints(strip_whitespace=False)]
+"""A prompt: "query: " and "query:" give other vectors."""
+
+
 class EncoderConfig(Section):
     """Which encoder. `model` is a local path, an installed package's model, or a hub name."""
 
@@ -59,8 +63,8 @@ class EncoderConfig(Section):
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     backend: Literal["torch", "onnx", "openvino"] = "torch"
     weights_file: str = ""
-    passage_prompt: str | None = None
-    query_prompt: str | None = None
+    passage_prompt: Verbatim | None = None
+    query_prompt: Verbatim | None = None
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=2048)] | None = None

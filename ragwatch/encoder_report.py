@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from ragwatch.app import Settings, load, open_pipeline
 from ragwatch.attestation import Attestation, accept, attest
+from ragwatch.audit import AuditRequest, audit
 from ragwatch.config import EncoderConfig, load_encoder
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, EncoderMismatchError, NotFoundError, RagwatchError
@@ -18,6 +19,9 @@ from ragwatch.index.spec import Distance, EncoderIdentity, Manifest
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.published import describe_encoder, republish
 from ragwatch.wiring import encoder_of, make_encoder, published_manifest
+
+ACCEPTANCE_SAMPLE = 60
+"""Stored vectors that are encoded again before an encoder is published as the index's: none wrong is at most 5 %."""
 
 State: TypeAlias = Literal["same", "drifted", "differs", "unknown"]
 
@@ -191,6 +195,21 @@ def _of_file(path: Path) -> KnownEncoder:
 # --- check ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What it came to that the encoder was taken for the reference as it is."""
+
+    audited: int
+    """Stored vectors that were encoded again."""
+    wrong: int
+    """Those among them that this encoder does not make, or that could not be checked."""
+    published: bool
+    """The collection got a new descriptor; only where none was wrong, or applications would be told a lie."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"audited": self.audited, "wrong": self.wrong, "published": self.published}
+
+
 @dataclass(frozen=True)
 class EncoderCheck:
     """Whether the configured encoder is the index's, and still the one that it was."""
@@ -204,15 +223,13 @@ class EncoderCheck:
     problem: str
     """Why the index says nothing of its encoder, "" where it does."""
     pinned: Attestation
-    accepted: bool = False
-    published: bool = False
-    """The collection got a new descriptor."""
+    acceptance: "Acceptance | None" = None
 
     @property
     def state(self) -> State:
         """The worst of the three answers; what was accepted no longer counts."""
         measured = {self.queries.state} if self.queries else set()
-        measured |= set() if self.accepted else {"same" if self.pinned.state == "first use" else self.pinned.state}
+        measured |= set() if self.acceptance else {"same" if self.pinned.state == "first use" else self.pinned.state}
         if self.changes or "another" in measured:
             return "differs"
         if self.queries is None:
@@ -236,29 +253,41 @@ class EncoderCheck:
             else None,
             "problem": self.problem,
             "pinned": self.pinned.to_json(),
-            "accepted": self.accepted,
-            "published": self.published,
+            "accepted": self.acceptance.to_json() if self.acceptance else None,
         }
 
 
 def check_encoder(config: Path, *, accepting: bool = False, progress: Progress = no_progress) -> EncoderCheck:
     """Compare the configured encoder with the index's descriptor and with its own pinned reference.
 
-    With `accepting`, both are taken anew from the encoder as it is. Without, nothing is written but a first
-    reference, to the state, and no embedded index is opened. Raises `NotFoundError` where there is no collection.
+    With `accepting`, the reference is taken anew from the encoder as it is, and so is the descriptor, if a sample of
+    stored vectors is this encoder's. Without, nothing is written but a first reference, to the state, and no
+    embedded index is opened. Raises `NotFoundError` where there is no collection.
     """
     settings = load(config)
     with open_pipeline(config, settings=settings, writing=accepting) as pipeline:
         manifest = published_manifest(settings.config, settings.base)
-        pinned = (accept if accepting else attest)(pipeline, progress=progress)
-        published = accepting and republish(pipeline)
-        if published:
+        if not accepting:
+            return _checked(pipeline, manifest, attest(pipeline, progress=progress))
+        pinned = accept(pipeline, progress=progress)
+        acceptance = _accepted(pipeline, progress)
+        if acceptance.published:
             manifest = published_manifest(settings.config, settings.base)
-        return _checked(pipeline, manifest, pinned, accepted=accepting, published=published)
+        return _checked(pipeline, manifest, pinned, acceptance)
+
+
+def _accepted(pipeline: Pipeline, progress: Progress) -> Acceptance:
+    try:
+        found = audit(pipeline, AuditRequest(size=ACCEPTANCE_SAMPLE), progress=progress)
+    except NotFoundError:
+        # An empty collection holds nothing that could contradict its descriptor.
+        return Acceptance(0, 0, republish(pipeline))
+    wrong = found.wrong + found.unknown
+    return Acceptance(found.audited, wrong, not wrong and republish(pipeline))
 
 
 def _checked(
-    pipeline: Pipeline, manifest: Manifest | None, pinned: Attestation, *, accepted: bool, published: bool
+    pipeline: Pipeline, manifest: Manifest | None, pinned: Attestation, acceptance: Acceptance | None = None
 ) -> EncoderCheck:
     identity = pipeline.encoder.identity
     shape = manifest.encoder_shape if manifest else identity.shape
@@ -269,6 +298,4 @@ def _checked(
     except EncoderMismatchError as error:
         problem = error.fact
     changes = diff_shapes(shape, identity.shape, distance=pipeline.distance)
-    return EncoderCheck(
-        pipeline.collection, identity.fingerprint, changes, queries, problem, pinned, accepted, published
-    )
+    return EncoderCheck(pipeline.collection, identity.fingerprint, changes, queries, problem, pinned, acceptance)

@@ -30,8 +30,8 @@ _PLAIN_TEXT = "ragwatch"
 class EndpointEncoder:
     """An `Encoder` (see `ragwatch.ports`) that asks an endpoint.
 
-    The identity's shape holds the endpoint's model name, the dimensions asked for, the prefixes and the maximum
-    length. It leaves out the address: the same model behind a gateway, a second region or a new port is the same
+    The identity's shape holds the endpoint's model name, the dimension where a setting says it, the prefixes and
+    the maximum length. It leaves out the address: the same model behind a gateway, a second region or a new port is the same
     encoder, and moving a server must not cost a re-encoding of the corpus. Names can lie; whether the vectors
     are still the same ones is what the audit and the pinned texts find out. The address (without credentials
     and query) and the model names that the server reports are recorded beside the shape.
@@ -63,7 +63,7 @@ class EndpointEncoder:
         shape: dict[str, Json] = {
             "kind": "endpoint",
             "model": settings.model,
-            "dimension": settings.dimensions,
+            "dimension": settings.dimensions or settings.expected_dimension,
             "passage_prompt": settings.passage_prefix,
             "query_prompt": settings.query_prefix,
             "max_length": settings.max_tokens,

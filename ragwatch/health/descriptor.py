@@ -164,7 +164,7 @@ def _judge(descriptor: EncoderDescriptor, wanted: Vectors, rows: Vectors) -> Com
     text, distance = descriptor.references[worst].text, float(distances[worst])
     cosine = 1.0 - distance
     if distance > tolerance.page:
-        reason = "its vectors point elsewhere: another model, pooling, prompt or tokenizer"
+        reason = "its vectors point elsewhere, as those of another model, pooling, prompt or tokenizer do"
         return Comparison("another", text, cosine, reason)
     ratio = max(length_ratios(wanted, rows).tolist(), key=lambda one: abs(one - 1.0))
     if lengths_differ(ratio, tolerance):

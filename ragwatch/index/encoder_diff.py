@@ -139,17 +139,21 @@ def diff_shapes(
     """
     names = [name for name in (*_FIELDS, *sorted({*before, *after} - _FIELDS.keys())) if {name} & {*before, *after}]
     if before.get("kind") != after.get("kind"):
-        names = [name for name in names if name in before and name in after]
+        # A window that is not known is 0, a dimension that is not known is None.
+        names = [name for name in names if before.get(name) not in (None, 0) and after.get(name) not in (None, 0)]
     changed = [name for name in names if before.get(name) != after.get(name)]
-    endpoint = before.get("kind") == after.get("kind") == "endpoint"
+    endpoint = "endpoint" in (before.get("kind"), after.get("kind"))
     found = [_change(name, before, after, _meaning(name, distance, endpoint=endpoint)) for name in changed]
     return tuple(sorted(found, key=lambda change: list(Effect).index(change.effect)))
 
 
 def diff_recorded(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[FieldChange, ...]:
-    """Return which recorded facts (library versions, device, address) differ. None of them invalidates by itself."""
-    names = sorted({*before, *after})
-    return tuple(_change(name, before, after, _RECORDED) for name in names if before.get(name) != after.get(name))
+    """Return which recorded facts (library versions, device, address) differ, of those that both sides state.
+
+    None of them invalidates by itself.
+    """
+    names = [name for name in sorted(before) if before[name] and after.get(name)]
+    return tuple(_change(name, before, after, _RECORDED) for name in names if before[name] != after[name])
 
 
 def _meaning(name: str, distance: Distance | None, *, endpoint: bool) -> _Field:
@@ -197,8 +201,8 @@ def verdict(changes: Sequence[FieldChange]) -> str:
     }
     if Effect.INVALIDATES in by_effect:
         return (
-            f"Vectors stored by the first cannot serve the second ({by_effect[Effect.INVALIDATES]}): "
-            f"an index moves from one to the other by `{MIGRATE}`."
+            f"Vectors that the first made cannot serve the second ({by_effect[Effect.INVALIDATES]}): "
+            f"an index moves from one to the other with `{MIGRATE}`."
         )
     if Effect.QUERIES in by_effect and Effect.MEASURE not in by_effect:
         return f"Stored vectors stay valid; only query vectors change ({by_effect[Effect.QUERIES]})."
