@@ -144,7 +144,8 @@ class Examination:
 
     def _variants(self, texts: Sequence[str], tokens: Sequence[int]) -> dict[str, Vectors]:
         found = {}
-        for name, changed in text_variants(texts[:VARIANTS], tokens[:VARIANTS]).items():
+        some = texts[:VARIANTS]
+        for name, changed in text_variants(some, tokens[: len(some)]).items():
             rows = self._encoded(changed)
             usable = [row for row in rows if row is not None]
             if len(usable) == len(rows):

@@ -89,6 +89,18 @@ def test_vectors_of_another_encoder_are_found_under_our_own_labels(bench: Bench)
     assert all(finding.remedy == "ragwatch reindex --vectors" for finding in report.findings)
 
 
+def test_another_preprocessing_is_named_exactly(bench: Bench) -> None:
+    long = " ".join(f"word{number}" for number in range(90))
+    bench.documents |= {f"long{number}.md": f"# Long {number}\n\n{long} {number}\n" for number in range(3)}
+    bench.reindex()
+    prefixed = HashEncoder(passage_prompt="query: ")
+    _corrupt(bench, _points(bench)[:4], lambda point: prefixed.encode([str(point.payload["text"])])[0])
+    report = _audit(bench, AuditRequest(everything=True))
+    assert report.cause is not None
+    assert (report.wrong, report.cause.cause) == (4, Cause.PREPROCESSING)
+    assert "query: " in report.cause.detail
+
+
 def test_a_wrong_point_is_named_with_its_cosine(bench: Bench) -> None:
     victim = _points(bench)[3]
     _corrupt(bench, [victim], lambda point: HashEncoder(salt=7).encode([str(point.payload["text"])])[0])
