@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from ragwatch.cli.commands import run
-from ragwatch.errors import ExitCode
+from ragwatch.errors import EncoderMismatchError, ExitCode
 from ragwatch.health.findings import SEVERITY, Kind
 from tests.servers.qdrant import QdrantServer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(
-    set(re.findall(r"ragwatch (init|doctor|scan|plan|reindex|status|history|demo|job list|job run)\b", README))
-)
+NAMES = "init|doctor|scan|plan|reindex|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
+COMMANDS = sorted(set(re.findall(rf"ragwatch ({NAMES})\b", README)))
 
 
 def blocks(language: str) -> list[str]:
@@ -81,8 +80,24 @@ def test_the_python_example_runs(
     monkeypatch.setattr("sys.argv", ["ragwatch", "init", "--source", "docs", "--yes"])
     assert run() == ExitCode.DONE
     capsys.readouterr()
-    exec(blocks("python")[0], {})
+    exec(next(block for block in blocks("python") if "open_pipeline" in block), {})
     assert capsys.readouterr().out.splitlines()[0].startswith("degraded")
+
+
+def test_the_guard_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from ragwatch.encoders import resolve_model
+
+    for line in (["init", "--source", "docs", "--collection", "docs", "--yes"], ["reindex", "--yes"]):
+        done = ragwatch(folder, *line)
+        assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
+    monkeypatch.chdir(folder)
+    model = SentenceTransformer(str(resolve_model("all-MiniLM-L6-v2").folder), device="cpu")
+    example = next(block for block in blocks("python") if "guard(" in block)
+    exec(example, {"model": model})
+    with pytest.raises(EncoderMismatchError, match="collection 'docs'"):
+        exec(example.replace("encode(texts)\n", "encode(['query: ' + text for text in texts])\n"), {"model": model})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
