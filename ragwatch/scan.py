@@ -13,6 +13,7 @@ from ragwatch.comparison import Comparison
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import RagwatchError
 from ragwatch.health.collection_findings import collection_findings, conflicts
+from ragwatch.health.descriptor import lacks_descriptor
 from ragwatch.health.document_findings import remedy_for
 from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
 from ragwatch.index.migration import KIND as MIGRATION
@@ -41,6 +42,8 @@ class ScanReport:
     conflicts: tuple[str, ...]
     """Why this index must not be repaired under this configuration (another encoder, layout, distance)."""
     elapsed_s: float
+    migration: str = ""
+    """Why this configuration is the wrong side of a migration, "" where it is not."""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -86,8 +89,10 @@ def compare(
     info = pipeline.store.describe()
     spec = pipeline.comparable_spec(info)
     comparison = Comparison(pipeline, spec, info, deep, progress, frozenset(closely))
+    migration = migration_conflict(pipeline, info)
+    shape = pipeline.encoder.identity.shape
     comparison.findings.extend(
-        collection_findings(pipeline.collection, info, pipeline.spec, pipeline.encoder.identity.shape)
+        collection_findings(pipeline.collection, info, pipeline.spec, shape, migrating=bool(migration))
     )
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
@@ -105,6 +110,7 @@ def compare(
         plan=_plan(pipeline, info, comparison),
         conflicts=_conflicts(pipeline, info, comparison),
         elapsed_s=time.monotonic() - started,
+        migration=migration,
     )
 
 
@@ -120,14 +126,18 @@ def configuration_conflicts(pipeline: Pipeline, info: CollectionInfo | None) -> 
 
     Another chunker is no conflict by itself; where it is the other side of a migration, it is one.
     """
-    spec = pipeline.spec
-    found = [fact for _, fact in conflicts(info, spec, pipeline.encoder.identity.shape)]
+    found = [fact for _, fact in conflicts(info, pipeline.spec, pipeline.encoder.identity.shape)]
+    migration = migration_conflict(pipeline, info)
+    return [*found, migration] if migration else found
+
+
+def migration_conflict(pipeline: Pipeline, info: CollectionInfo | None) -> str:
+    """Say that collection and configuration are two sides of one migration, "" where they are not."""
     note = pipeline.state.note(MIGRATION, pipeline.collection) if info else None
-    if info is not None and note is not None:
-        migration = Migration.from_json(note.value)
-        fact = undoing(migration, info.manifest, encoder=spec.encoder, chunker=spec.chunker)
-        found += [f"{fact} (ragwatch migrate status)"] if fact else []
-    return found
+    if info is None or note is None:
+        return ""
+    spec = pipeline.spec
+    return undoing(Migration.from_json(note.value), info.manifest, encoder=spec.encoder, chunker=spec.chunker)
 
 
 def _quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
@@ -155,5 +165,5 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
 
 def _wants_mending(pipeline: Pipeline, info: CollectionInfo) -> bool:
     manifest = info.manifest
-    described = manifest is not None and manifest.descriptor is not None
-    return manifest != pipeline.manifest or not described or not set(Key) <= info.indexed_keys
+    undescribed = manifest is None or lacks_descriptor(manifest.descriptor)
+    return undescribed or manifest != pipeline.manifest or not set(Key) <= info.indexed_keys

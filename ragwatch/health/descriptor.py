@@ -197,3 +197,10 @@ def read_descriptors(values: Sequence[Mapping[str, Json] | None]) -> list[Encode
         except (KeyError, ValueError):
             continue
     return found
+
+
+def lacks_descriptor(value: Mapping[str, Json] | None) -> bool:
+    """Say whether a manifest's descriptor is absent or damaged. One of a newer format is left to newer versions."""
+    version = value.get("format") if value else None
+    newer = isinstance(version, int) and version > FORMAT
+    return not newer and not read_descriptors([value])
