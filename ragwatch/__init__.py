@@ -13,29 +13,38 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ragwatch.app import load, open_pipeline
+    from ragwatch.audit import AuditRequest, audit
     from ragwatch.errors import EncoderMismatchError
     from ragwatch.guard import guard
     from ragwatch.index.guards import Guard, Limits
     from ragwatch.pipeline import Pipeline
     from ragwatch.reindex import Consent, Selection, plan_repair, reindex
+    from ragwatch.sampling import Slice
     from ragwatch.scan import scan
+    from ragwatch.vector_repair import repair_vectors
 
 __all__ = [
+    "AuditRequest",
     "Consent",
     "EncoderMismatchError",
     "Guard",
     "Limits",
     "Pipeline",
     "Selection",
+    "Slice",
+    "audit",
     "guard",
     "load",
     "open_pipeline",
     "plan_repair",
     "reindex",
+    "repair_vectors",
     "scan",
 ]
 
 _HOME = {
+    "AuditRequest": "ragwatch.audit",
+    "audit": "ragwatch.audit",
     "load": "ragwatch.app",
     "open_pipeline": "ragwatch.app",
     "EncoderMismatchError": "ragwatch.errors",
@@ -47,7 +56,9 @@ _HOME = {
     "Selection": "ragwatch.reindex",
     "plan_repair": "ragwatch.reindex",
     "reindex": "ragwatch.reindex",
+    "Slice": "ragwatch.sampling",
     "scan": "ragwatch.scan",
+    "repair_vectors": "ragwatch.vector_repair",
 }
 
 

@@ -17,21 +17,26 @@ class KnownStatus:
     collection: str
     status: Status
     last: Mapping[str, RunRecord | None]
-    """Newest run per line of the report: scan, deep scan, reindex."""
+    """Newest run per line of the report: scan, deep scan, audit, reindex."""
     now: datetime
 
 
 def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
     """Compute the status from the newest scan; unknown without one, or where a repair has run since.
 
-    A verified repair is itself a comparison and counts as healthy; an unverified one is degraded.
+    A verified repair is itself a comparison and counts as healthy; an unverified one is degraded. Wrong vectors that
+    the newest audit found stay found until an audit finds none: no scan sees them.
     """
     scans = state.runs(collection=collection, verb="scan", limit=200)
     scan = next(iter(scans), None)
     repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
+    audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
     deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
-    last = {"last scan": scan, DEEP: deep, "last reindex": repair}
-    return KnownStatus(collection, _status(scan, repair), last, now)
+    last = {"last scan": scan, DEEP: deep, "last audit": audit, "last reindex": repair}
+    status = _status(scan, repair)
+    if audit is not None and audit.summary.get("status") == str(Status.DEGRADED):
+        status = Status.DEGRADED
+    return KnownStatus(collection, status, last, now)
 
 
 def _status(scan: RunRecord | None, repair: RunRecord | None) -> Status:

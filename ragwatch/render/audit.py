@@ -42,7 +42,7 @@ def audit_text(report: AuditReport, *, verbose: bool = False) -> RenderableType:
     parts: list[RenderableType] = [verdict, _bound(report), *_remarks(report)]
     if report.groups:
         parts += [Text(), _groups_table(report)]
-    if report.cause:
+    if report.cause and report.attestation.state != "another":
         parts += [Text(), _cause(report)]
     if report.points:
         parts += [Text(), _points_table(report, verbose=verbose)]
@@ -77,7 +77,8 @@ def _remarks(report: AuditReport) -> list[RenderableType]:
             "the bound counts them as wrong."
         )
     if report.precise:
-        remarks.append(f"{number(report.precise, 'vector')} differ by rounding alone, which search does not notice.")
+        differ = "differs" if report.precise == 1 else "differ"
+        remarks.append(f"{number(report.precise, 'vector')} {differ} by rounding alone, which search does not notice.")
     tested = report.attestation
     words = {
         "first use": "its pinned texts were encoded for the first time, for later audits to compare with",
@@ -112,7 +113,7 @@ def _points_table(report: AuditReport, *, verbose: bool) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("document", overflow="fold", ratio=2)
     table.add_column("point", no_wrap=True)
-    table.add_column("stored vector against fresh one", overflow="fold", ratio=2)
+    table.add_column("stored against fresh", overflow="fold", ratio=2)
     table.add_column("written", no_wrap=True)
     shown = report.points if verbose else report.points[:10]
     for point in shown:

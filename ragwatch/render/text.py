@@ -215,8 +215,7 @@ def jobs_text(jobs: Sequence[Job]) -> RenderableType:
 def _run_line(run: RunRecord | None, now: datetime) -> str:
     if run is None:
         return "never"
-    found = run.summary.get("counts")
-    details = ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
+    details = _what_was_found(run.summary)
     verified = (
         {True: "verified", False: "not verified"}.get(run.summary.get("verified") is True)
         if "verified" in run.summary
@@ -246,6 +245,12 @@ def _what(summary: Mapping[str, Json]) -> str:
             f"encoded {summary['encoded_chunks']}, wrote {summary['upserted']}, deleted {summary['deleted']}, "
             f"{'verified' if summary.get('verified') else 'not verified'}"
         )
-    found = summary.get("counts")
-    shown = ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
+    shown = _what_was_found(summary)
     return f"{summary.get('status', '')}{': ' + shown if shown else ''}"
+
+
+def _what_was_found(summary: Mapping[str, Json]) -> str:
+    if "audited" in summary:
+        return f"{summary.get('wrong')} of {summary['audited']} vectors wrong"
+    found = summary.get("counts")
+    return ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
