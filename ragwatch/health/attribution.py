@@ -31,7 +31,7 @@ from ragwatch.index.points import Vectors
 
 LEAST_REFERENCE = 12
 """Texts without which nothing can be said about the encoder's own distribution."""
-STANDS_OUT = 3.0
+STANDS_OUT = 3.3
 """Standard deviations by which vectors of the same text in the same space stand out from those of other texts. Other
 pooling of the same model measures 5, an unrelated model 0, a relative with common ancestors 1.4."""
 BELONGS = 0.4
@@ -44,6 +44,8 @@ SAME_DISTANCE = 0.001
 """At this distance a variant is the very change that was made: rounding explains the rest."""
 NEARER = 4.0
 """A variant explains vectors that it lies this many times nearer to than the right vector does."""
+AGREES, AGREES_BY_CHANCE = 0.1, 0.005
+"""Correlation of similarities between encoders (0.4 to 0.7 measured), and the p-value to believe it at."""
 MATCHED_PAIRS = 12
 """Pairs from which two encoders agree visibly, so that no agreement means none."""
 
@@ -166,8 +168,9 @@ class _Lengths:
     def truncated(self, distances: NDArray[np.float64]) -> bool:
         if self.window and self.tokens.min() > self.window:
             return True
-        grows = len(distances) > 2 and rank_correlation(distances, self.tokens.astype(np.float64)) > GROWS
-        return grows and not self.tried
+        growth = rank_correlation(distances, self.tokens.astype(np.float64))
+        # Under chance the correlation has a standard deviation of 1 / sqrt(n - 1).
+        return not self.tried and growth > max(GROWS, 1.64 / max(1, len(distances) - 1) ** 0.5)
 
 
 def _usable(stored: Vectors) -> NDArray[np.bool_]:
@@ -287,7 +290,7 @@ def _foreign(s: Vectors, f: Vectors) -> Attribution:
     alike, chance = agreement(s, f)
     explained, stands_out = rotation(s, f)
     evidence = {"agreement": alike, "agreement p": chance, "rotation": explained, "rotation stands out": stands_out}
-    if stands_out > 1 or chance <= 0.01:
+    if stands_out > 1 or (alike > AGREES and chance <= AGREES_BY_CHANCE):
         words = "the vectors are another encoder's: it finds the same texts alike, in a space of its own"
         if stands_out > 1:
             words += f" (an orthogonal map fitted on half of them brings the others to cosine {explained:.2f})"

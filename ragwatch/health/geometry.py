@@ -86,7 +86,7 @@ def _mean_pair(rows: Vectors) -> float:
 def isotropic(rows: Vectors) -> bool:
     """Say whether the rows look like independent random directions: their squared cosines times d are chi-square.
 
-    False once that has a probability below 0.001. One row alone says nothing: False.
+    False once that has a probability below 0.02. One row alone says nothing: False.
     """
     if len(rows) < 2:
         return False
@@ -94,7 +94,7 @@ def isotropic(rows: Vectors) -> bool:
 
     places = np.triu_indices(len(rows), 1)
     statistic = float(np.square((rows @ rows.T)[places], dtype=np.float64).sum() * rows.shape[1])
-    return bool(gammaincc(len(places[0]) / 2, statistic / 2) > 0.001)
+    return bool(gammaincc(len(places[0]) / 2, statistic / 2) > 0.02)
 
 
 def agreement(stored: Vectors, fresh: Vectors) -> tuple[float, float]:
@@ -141,6 +141,12 @@ def typical_distance(stored: Vectors, fresh: Vectors) -> float:
 
 
 def rank_correlation(one: Rows, other: Rows) -> float:
-    """Return Spearman's rank correlation, without correction for ties."""
-    ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (one, other)]
-    return _correlation(*ranks)
+    """Return Spearman's rank correlation; equal values share their mean rank. 0 where all are equal."""
+    return _correlation(_ranks(one), _ranks(other))
+
+
+def _ranks(values: Rows) -> Rows:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    after = np.cumsum(count)
+    ranks: Rows = (after - (count - 1) / 2)[place]
+    return ranks
