@@ -234,7 +234,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     try:
         return Config.model_validate(_with_kinds(values))
     except ValidationError as error:
-        raise _config_error(path, text, error, origins) from None
+        raise config_error(path, text, error, origins) from None
 
 
 class _EncoderFile(BaseModel):
@@ -256,7 +256,7 @@ def load_encoder(path: Path) -> EncoderConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
     except ValidationError as error:
-        raise _config_error(path, text, error, {}) from None
+        raise config_error(path, text, error, {}) from None
 
 
 def _with_kinds(values: dict[str, Any]) -> dict[str, Any]:
@@ -308,13 +308,13 @@ def _parse(text: str) -> Any:
     return text if isinstance(value, dict) else value
 
 
-def _config_error(path: Path, text: str, error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigError:
+def config_error(path: Path, text: str, error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigError:
     lines = []
     for problem in error.errors(include_url=False):
         # A union's tag ("files") stands in the location and is no key of the file.
         location = tuple(str(p) for p in problem["loc"] if p not in ("files", "sql", "jsonl", "parquet"))
         variable = origins.get(location)
-        where = f"environment variable {variable}" if variable else f"{path}:{_line_of(text, location)}"
+        where = f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
         lines.append(f"{where}: {_describe(location, problem)}")
     hint = "the keys are explained in the comments that `ragwatch init` writes, and in the README"
     return ConfigError("\n".join(lines), hint=hint)
@@ -345,7 +345,7 @@ def _known_keys(location: Sequence[str]) -> list[str]:
     return [name for model in sections.get(location[0] if location else "", []) for name in model.model_fields]
 
 
-def _line_of(text: str, location: tuple[str, ...]) -> int:
+def line_of(text: str, location: tuple[str, ...]) -> int:
     """Return the line that sets a key, or the line of its section, or 1. Pydantic keeps no lines."""
     section: tuple[str, ...] = ()
     sources = -1

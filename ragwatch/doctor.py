@@ -105,9 +105,15 @@ def _index(settings: Settings) -> str:
     store = make_store(settings.config, settings.base)
     try:
         info = store.describe()
+        aliased = settings.config.collection in store.aliases()
     finally:
         store.close()
     where = settings.config.store.url or settings.base / settings.config.store.path
     if info is None:
         return f"{where}: reachable; collection {settings.config.collection} does not exist yet"
-    return f"{where}: collection {info.name}, {info.points} points, {info.dimension} dimensions, {info.distance}"
+    fact = f"collection {info.name}, {info.points} points, {info.dimension} dimensions, {info.distance}"
+    if aliased:
+        return f"{where}: alias {settings.config.collection} of {fact}"
+    # Information, not a fault: it matters on the day of a new encoder, and is done without haste before it.
+    advice = "its own name cannot be switched to another encoder without an outage: ragwatch migrate plan --alias NAME"
+    return f"{where}: {fact}; {advice}"

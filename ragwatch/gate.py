@@ -43,7 +43,11 @@ class Audited(Protocol):
     @property
     def wrong(self) -> int: ...
     @property
+    def unknown(self) -> int: ...
+    @property
     def upper(self) -> float: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
 
 
 Audit = Callable[[Pipeline, Progress], Audited]
@@ -154,8 +158,10 @@ class Gate:
         state = collection_state(points, self.target.store.facet(Key.REVISION))
         report = compare(self.target, progress=self.progress)
         checks = [self.reconciled, *self._documents(report), self._findings(report)]
-        if self.audit is not None:
+        if self.audit is not None and points:
             checks.append(audit_check(self.audit(self.target, self.progress)))
+        elif self.audit is not None:
+            checks.append(Check("audit", False, "the new collection is empty"))
         retrieval = None
         if self.golden:
             more, retrieval = self._golden()
@@ -296,9 +302,13 @@ def _at(values: Sequence[T], places: Sequence[int]) -> list[T]:
 
 
 def audit_check(report: Audited) -> Check:
-    """Turn an audit into a check: nothing wrong among at least one point."""
+    """Turn an audit into a check: at least one point looked at, none wrong, none unknown, nothing else found."""
     fact = f"{report.wrong} of {report.audited} vectors wrong: at most {report.upper:.1%} of the collection (95 %)"
-    return Check("audit", report.audited > 0 and not report.wrong, fact)
+    grave = [finding for finding in report.findings if finding.severity >= Severity.WARNING]
+    if report.unknown:
+        fact += f"; {report.unknown} could not be checked"
+    fact = "; ".join([fact, *(_said(finding) for finding in grave[:SHOWN])])
+    return Check("audit", report.audited > 0 and not (report.wrong or report.unknown or grave), fact)
 
 
 def retrieval_check(found: Retrieval) -> Check:

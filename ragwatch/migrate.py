@@ -255,6 +255,7 @@ def _drop(ports: MigrationPorts, step: Step, phase: Phase, confirm: Confirm) -> 
                 return run.conclude(replace(report_of(ports, step, migration, started), declined=True))
             # Asked again: whoever answers takes time, and somebody may have pointed an alias at it meanwhile.
             _refuse_named(ports, side.collection)
+            record.save(migration)
             ports.checkpoint("before drop")
             store.drop()
             ports.checkpoint("after drop")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
+from ragwatch.health.collection_findings import MIGRATE, MIGRATING
 from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
@@ -129,7 +130,7 @@ def refuse_conflicts(report: ScanReport) -> None:
     if report.conflicts:
         raise RefusedError(
             f"collection {report.collection} does not fit the configuration: {'; '.join(report.conflicts)}",
-            hint="set the configuration back, or move the index to it without an outage: ragwatch migrate plan",
+            hint=MIGRATING if report.migration else MIGRATE,
         )
 
 

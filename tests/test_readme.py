@@ -17,7 +17,11 @@ from tests.servers.qdrant import QdrantServer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NAMES = "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
+NAMES = (
+    "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
+)
+MIGRATE = "plan|start|status|gate|cutover|rollback|finish|abandon"
+NAMES += "".join(f"|migrate {step}" for step in MIGRATE.split("|"))
 COMMANDS = sorted(set(re.findall(rf"ragwatch ({NAMES})\b", README)))
 
 

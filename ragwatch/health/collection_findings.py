@@ -11,6 +11,7 @@ from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec, Manif
 REINDEX = "ragwatch reindex"
 OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
 MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
+MIGRATING = "change the configuration as this says: ragwatch migrate status"
 
 
 def conflicts(
@@ -50,9 +51,17 @@ def _another_encoder(manifest: Manifest, spec: IndexSpec, shape: Mapping[str, Js
 
 
 def collection_findings(
-    collection: str, info: CollectionInfo | None, spec: IndexSpec, shape: Mapping[str, Json] | None = None
+    collection: str,
+    info: CollectionInfo | None,
+    spec: IndexSpec,
+    shape: Mapping[str, Json] | None = None,
+    *,
+    migrating: bool = False,
 ) -> list[Finding]:
-    """Return the findings that the collection's description alone shows. `shape` as in `conflicts`."""
+    """Return the findings that the collection's description alone shows.
+
+    `shape` as in `conflicts`; `migrating` says that collection and configuration are two sides of one migration.
+    """
     if info is None:
         return [Finding(Kind.COLLECTION_MISSING, collection, "the collection does not exist", REINDEX)]
     clashes = conflicts(info, spec, shape)
@@ -61,13 +70,14 @@ def collection_findings(
         facts = [fact for clash, fact in clashes if clash is kind]
         if facts:
             remedy = MIGRATE if kind is Kind.ENCODER_MISMATCH else OTHER_COLLECTION
+            remedy = MIGRATING if migrating else remedy
             found.append(Finding(kind, collection, "; ".join(facts), remedy))
     if info.manifest is None and info.points:
         reason = "the collection carries no manifest of ragwatch's"
         found.append(Finding(Kind.MANIFEST_MISSING, collection, reason, REINDEX))
     if info.manifest is not None and info.manifest.chunker != spec.chunker:
         reason = f"cut by chunker {info.manifest.chunker}, the configured one is {spec.chunker}"
-        found.append(Finding(Kind.CHUNKER_MISMATCH, collection, reason, REINDEX))
+        found.append(Finding(Kind.CHUNKER_MISMATCH, collection, reason, MIGRATING if migrating else REINDEX))
     absent = sorted(set(Key) - info.indexed_keys)
     if absent:
         reason = f"no payload index on {', '.join(absent)}: filters are slow and counts impossible"

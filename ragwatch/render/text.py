@@ -239,7 +239,9 @@ def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
 
 def _what(summary: Mapping[str, Json]) -> str:
     if "error" in summary:
-        return escape(str(summary["error"]))
+        return escape(f"{summary.get('step', '')} {summary['error']}".strip())
+    if "step" in summary:
+        return f"{summary['step']}: {summary.get('phase', 'under way')}"
     if "encoded_chunks" in summary:
         return (
             f"encoded {summary['encoded_chunks']}, wrote {summary['upserted']}, deleted {summary['deleted']}, "

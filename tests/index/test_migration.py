@@ -81,9 +81,10 @@ class World:
         return observed(self.note, self.target, old_exists=old, new_exists=new, at=AT)
 
     def run(self, step: Step, *, killed: bool) -> None:
-        """Do one step as the verb does it: require, write to the index, record. `killed` stops before the record."""
+        """Do one step as the verb does it: note what is seen, write to the index, note that. `killed` skips the last."""
         migration = self.seen()
         require(migration, step)
+        self.note = migration
         after = {
             Step.START: Phase.FILLED,
             Step.GATE: Phase.GATED,

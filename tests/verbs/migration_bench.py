@@ -35,6 +35,11 @@ def chunkers() -> dict[str, Chunker]:
     }
 
 
+def audited(audited: int, wrong: int, upper: float, *, unknown: int = 0) -> Audited:
+    """Return what the gate reads of an audit's report."""
+    return SimpleNamespace(audited=audited, wrong=wrong, unknown=unknown, upper=upper, findings=())
+
+
 @dataclass
 class MigrationBench:
     """`documents` is the source; `tables` is the configuration file; edit both as a user would."""
@@ -81,7 +86,7 @@ class MigrationBench:
     @property
     def ports(self) -> MigrationPorts:
         def audit(pipeline: Pipeline, progress: Progress) -> Audited:
-            return self.audited or SimpleNamespace(audited=300, wrong=0, upper=0.01)
+            return self.audited or audited(300, 0, 0.01)
 
         return MigrationPorts(
             alias=ALIAS,

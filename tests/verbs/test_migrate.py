@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +23,7 @@ from tests.fakes.memory_store import MemoryStore, MemoryWorld
 from tests.servers.qdrant import QdrantServer
 from tests.verbs import migration_bench
 from tests.verbs.bench import Bench
-from tests.verbs.migration_bench import ALIAS, FIRST, NEW, OLD, RECUT, MigrationBench
+from tests.verbs.migration_bench import ALIAS, FIRST, NEW, OLD, RECUT, MigrationBench, audited
 from tests.verbs.test_equivalence import assert_equal_indexes
 
 SENTENCE = (
@@ -342,7 +341,7 @@ def test_an_override_covers_no_failure_that_came_later(bench: MigrationBench) ->
     bench.encoders["new"] = Blind(salt=1, dimension=96)
     gate(ready(bench).ports, override="reviewed by hand")
     bench.documents["fir.md"] = SENTENCE.format(name="fir", n=98)
-    bench.audited = SimpleNamespace(audited=300, wrong=2, upper=0.02)
+    bench.audited = audited(300, 2, 0.02)
     with pytest.raises(RefusedError, match="audit: 2 of 300 vectors wrong"):
         cutover(bench.ports)
 
@@ -350,7 +349,7 @@ def test_an_override_covers_no_failure_that_came_later(bench: MigrationBench) ->
 def test_wrong_vectors_fail_the_gate(bench: MigrationBench) -> None:
     plan_migration(bench.ports, NEW)
     start(bench.ports)
-    for report in (SimpleNamespace(audited=300, wrong=2, upper=0.02), SimpleNamespace(audited=0, wrong=0, upper=1.0)):
+    for report in (audited(300, 2, 0.02), audited(0, 0, 1.0), audited(299, 0, 0.02, unknown=1)):
         bench.audited = report
         judged = gate(bench.ports)
         assert judged.gate is not None

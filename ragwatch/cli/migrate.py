@@ -1,0 +1,242 @@
+"""`ragwatch migrate`: to another encoder or chunker, without an outage."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from ragwatch.index.migration import Migration
+    from ragwatch.migrating import MigrationPorts, StepReport
+    from ragwatch.ports import CollectionInfo
+
+migrate = typer.Typer(help="Move an index to another encoder or chunker without an outage, step by step.")
+
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
+]
+GoldenOption = Annotated[
+    Path | None, typer.Option("--golden", help="Golden queries for the gate (JSON Lines); default: golden.jsonl.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@migrate.command()
+def plan(
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="TOML file with an [encoder] or [chunker] table, or a model's name or folder."),
+    ] = None,
+    chunker: Annotated[Path | None, typer.Option("--chunker", help="TOML file with a [chunker] table.")] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="Make this an alias of the collection, and nothing else.")
+    ] = None,
+    golden: GoldenOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do not note the plan either.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Say what the migration takes, and note it. Without --encoder: to what the configuration says now."""
+    from ragwatch.app import load
+    from ragwatch.app_migrate import open_migration, plan_target
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.migrate_plan import make_alias
+    from ragwatch.render.migrate import alias_text, plan_text
+
+    terminal, settings = Terminal(as_json, quiet), load(config)
+    if alias is not None and (encoder or chunker or golden or dry_run):
+        raise ConfigError("--alias stands alone", hint="make the alias first, then plan the migration")
+    with (
+        terminal.progress() as progress,
+        open_migration(settings, writing=alias is not None, progress=progress) as ports,
+    ):
+        if alias is not None:
+            collection, made = make_alias(ports, alias)
+            value: dict[str, Json] = {"step": "alias", "alias": alias, "collection": collection, "made": made}
+            terminal.result(alias_text(alias, collection, made), value)
+            return ExitCode.DONE
+        planned = plan_target(ports, settings, encoder=encoder, chunker=chunker, golden=golden, dry_run=dry_run)
+    terminal.result(plan_text(planned), planned.to_json())
+    return ExitCode.DONE
+
+
+@migrate.command()
+def start(
+    override: OverrideOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Fill the new collection, or go on filling it. The old one stays in service."""
+    from ragwatch import migrate as verb
+    from ragwatch.app import read_overrides
+
+    overrides = read_overrides(override or [])
+    run = _Run(config, as_json, quiet)
+    report = run.asked(yes, "Fill {new} now?", lambda ports: verb.start(ports, overrides))
+    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+
+
+@migrate.command()
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
+    """Say where the migration stands, as the index shows it. Exits 4 while it is under way."""
+    from ragwatch import migrate as verb
+
+    report = _Run(config, as_json, quiet, writing=False).reported(verb.status)
+    return ExitCode.DONE if report.migration.phase.ended else ExitCode.PENDING
+
+
+@migrate.command()
+def gate(
+    golden: GoldenOption = None,
+    override: Annotated[
+        str, typer.Option("--override", help="The reason to go on although a check fails; it is kept.")
+    ] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Bring the new collection up to date and judge it. Exits 1 where it fails."""
+    from ragwatch import migrate as verb
+    from ragwatch.app import load
+    from ragwatch.app_migrate import golden_file
+
+    file = golden_file(load(config), golden) if golden else ""
+    report = _Run(config, as_json, quiet).reported(lambda ports: verb.gate(ports, golden=file, override=override))
+    return ExitCode.DONE if report.done else ExitCode.FINDINGS
+
+
+@migrate.command()
+def cutover(
+    override: OverrideOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Reconcile, gate where that is due, and switch the alias to the new collection in one request."""
+    from ragwatch import migrate as verb
+    from ragwatch.app import read_overrides
+
+    overrides = read_overrides(override or [])
+    run = _Run(config, as_json, quiet)
+    report = run.asked(yes, "Switch {alias} to {new}?", lambda ports: verb.cutover(ports, overrides))
+    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+
+
+@migrate.command()
+def rollback(
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Switch at once, without bringing the old collection up to date.")
+    ] = False,
+    override: OverrideOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Bring the old collection up to date and switch the alias back to it."""
+    from ragwatch import migrate as verb
+    from ragwatch.app import read_overrides
+
+    overrides = read_overrides(override or [])
+    run = _Run(config, as_json, quiet)
+    question = "Switch {alias} back to {old}?"
+    report = run.asked(yes, question, lambda ports: verb.rollback(ports, overrides, stale=stale))
+    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+
+
+@migrate.command()
+def finish(
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Delete the old collection. From then on there is no rollback."""
+    from ragwatch import migrate as verb
+
+    _Run(config, as_json, quiet).reported(lambda ports: verb.finish(ports, _consent(yes)))
+    return ExitCode.DONE
+
+
+@migrate.command()
+def abandon(
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Give the migration up and delete the new collection, which is not in service."""
+    from ragwatch import migrate as verb
+
+    _Run(config, as_json, quiet).reported(lambda ports: verb.abandon(ports, _consent(yes)))
+    return ExitCode.DONE
+
+
+class _Run:
+    """One step: open everything, ask, do it, print where the migration stands then."""
+
+    def __init__(self, config: Path, as_json: bool, quiet: bool, *, writing: bool = True) -> None:
+        from ragwatch.app import load
+        from ragwatch.cli.terminal import Terminal
+
+        self._settings = load(config)
+        self._terminal = Terminal(as_json, quiet)
+        self._writing = writing
+
+    def asked(self, yes: bool, question: str, step: "Callable[[MigrationPorts], StepReport]") -> "StepReport | None":
+        """As `reported`, after a yes; None after a no."""
+        from ragwatch import migrate as verb
+
+        def ask(ports: "MigrationPorts") -> bool:
+            known = verb.status(ports).migration
+            return _ask(question.format(alias=known.alias, old=known.old.collection, new=known.new.collection))
+
+        return self._report(step, (lambda _: True) if yes else ask)
+
+    def reported(self, step: "Callable[[MigrationPorts], StepReport]") -> "StepReport":
+        report = self._report(step, lambda _: True)
+        assert report is not None
+        return report
+
+    def _report(
+        self, step: "Callable[[MigrationPorts], StepReport]", agreed: "Callable[[MigrationPorts], bool]"
+    ) -> "StepReport | None":
+        from ragwatch.app import utc_now
+        from ragwatch.app_migrate import configuration_changes, open_migration
+        from ragwatch.render.migrate import step_json, step_text
+
+        with (
+            self._terminal.progress() as progress,
+            open_migration(self._settings, writing=self._writing, progress=progress) as ports,
+        ):
+            if not agreed(ports):
+                self._terminal.notice("nothing was done")
+                return None
+            report = step(ports)
+            changes = configuration_changes(ports, self._settings, report.migration)
+        self._terminal.result(step_text(report, changes, utc_now()), step_json(report, changes))
+        return report
+
+
+def _ask(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("there is no terminal to ask on", hint="add --yes; ragwatch migrate status shows it first")
+    return typer.confirm(question, err=True)
+
+
+def _consent(yes: bool) -> "Callable[[Migration, CollectionInfo | None], bool]":
+    def agreed(_migration: "Migration", info: "CollectionInfo | None") -> bool:
+        return yes or _ask(f"Delete collection {info.name} with {info.points:,} points?" if info else "Go on?")
+
+    return agreed
