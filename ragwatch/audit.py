@@ -6,13 +6,13 @@ labels of a point nor the index's manifest say what a vector is, only its text a
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ragwatch.attestation import Attestation, attest
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
 from ragwatch.examination import Examination
-from ragwatch.health.attribution import Attribution
+from ragwatch.health.attribution import Attribution, Cause
 from ragwatch.health.audit_findings import AuditedPoint, audit_findings
 from ragwatch.health.bounds import (
     Estimate,
@@ -217,7 +217,9 @@ class _Sum:
 
     def report(self, run: str, elapsed: float) -> AuditReport:
         found, request = self.examination, self.request
-        points = tuple(sorted(found.points, key=lambda point: (point.cosine == point.cosine, point.cosine)))
+        cause = found.cause()
+        farthest_first = sorted(found.points, key=lambda point: (point.cosine == point.cosine, point.cosine))
+        points = tuple(_explained(point, cause) for point in farthest_first)
         collection = found.pipeline.collection
         return AuditReport(
             run=run,
@@ -232,7 +234,7 @@ class _Sum:
             confidence=request.confidence,
             groups=self._groups(),
             attestation=self.attestation,
-            cause=found.cause(),
+            cause=cause,
             points=points,
             complete=request.everything,
             part=request.part,
@@ -283,6 +285,11 @@ class _Sum:
             )
             found.append(Group(name, population, n, wrong, upper))
         return tuple(found)
+
+
+def _explained(point: AuditedPoint, cause: Attribution | None) -> AuditedPoint:
+    """Give a point that is wrong, and says no more by itself, the cause of its group."""
+    return replace(point, cause=cause.cause) if cause and point.cause is Cause.UNEXPLAINED else point
 
 
 def _changed(attestation: Attestation) -> str:

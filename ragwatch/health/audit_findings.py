@@ -58,7 +58,8 @@ def _finding(kind: Kind, collection: str, key: str, points: Sequence[AuditedPoin
     named = "; ".join(f"{point.id}: {point.fact}" for point in points[:NAMED])
     more = f"; and {len(points) - NAMED} more" if len(points) > NAMED else ""
     vectors = "1 audited vector is" if len(points) == 1 else f"{len(points)} audited vectors are"
-    reason = f"{vectors} not what the encoder makes of the text ({named}{more})"
+    causes = ", ".join(sorted({str(point.cause).replace("_", " ") for point in points}))
+    reason = f"{vectors} not what the encoder makes of the text: {causes} ({named}{more})"
     if not document_id:
         return Finding(kind, collection, reason, REPAIR, points=len(points))
     return Finding(kind, document_id, reason, REPAIR, source, document_id, len(points))

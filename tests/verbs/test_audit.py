@@ -87,6 +87,7 @@ def test_vectors_of_another_encoder_are_found_under_our_own_labels(bench: Bench)
     assert {finding.kind for finding in report.findings} == {Kind.VECTOR_MISMATCH}
     assert len(report.findings) == 40
     assert all(finding.remedy == "ragwatch reindex --vectors" for finding in report.findings)
+    assert all("another encoder" in finding.reason for finding in report.findings)
 
 
 def test_another_preprocessing_is_named_exactly(bench: Bench) -> None:
