@@ -31,10 +31,10 @@ class EndpointEncoder:
     """An `Encoder` (see `ragwatch.ports`) that asks an endpoint.
 
     The identity's shape holds the endpoint's model name, the dimension where a setting says it, the prefixes and
-    the maximum length. It leaves out the address: the same model behind a gateway, a second region or a new port is the same
-    encoder, and moving a server must not cost a re-encoding of the corpus. Names can lie; whether the vectors
-    are still the same ones is what the audit and the pinned texts find out. The address (without credentials
-    and query) and the model names that the server reports are recorded beside the shape.
+    the maximum length. It leaves out the address: the same model behind a gateway, a second region or a new port is
+    the same encoder, and moving a server must not cost a re-encoding of the corpus. Names can lie; whether the
+    vectors are still the same ones is what the audit and the pinned texts find out. The address (without
+    credentials and query) and the model names that the server reports are recorded beside the shape.
 
     `dimension` asks the endpoint once unless a setting says it. `count_tokens` is an estimate (UTF-8 bytes / 4,
     rounded up) unless a tokenizer is set.

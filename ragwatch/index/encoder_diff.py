@@ -192,8 +192,8 @@ def change_words(changes: Sequence[FieldChange]) -> str:
     return ", ".join(change.words for change in changes)
 
 
-def verdict(changes: Sequence[FieldChange]) -> str:
-    """Return one sentence: what these changes mean for an index made by the first encoder."""
+def verdict(changes: Sequence[FieldChange], *, before: str = "the first", after: str = "the second") -> str:
+    """Return one sentence: what these changes mean for an index made by the encoder that is called `before`."""
     by_effect = {
         effect: ", ".join(change.field for change in changes if change.effect is effect)
         for effect in Effect
@@ -201,7 +201,7 @@ def verdict(changes: Sequence[FieldChange]) -> str:
     }
     if Effect.INVALIDATES in by_effect:
         return (
-            f"Vectors that the first made cannot serve the second ({by_effect[Effect.INVALIDATES]}): "
+            f"Vectors that {before} made cannot serve {after} ({by_effect[Effect.INVALIDATES]}): "
             f"an index moves from one to the other with `{MIGRATE}`."
         )
     if Effect.QUERIES in by_effect and Effect.MEASURE not in by_effect:

@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ragwatch.index.encoder_diff import FieldChange, change_words, meaning_of, value_words, verdict
+from ragwatch.index.encoder_diff import MIGRATE, FieldChange, change_words, meaning_of, value_words, verdict
 
 if TYPE_CHECKING:
-    from ragwatch.attestation import Attestation
+    from ragwatch.attestation import Attestation, PinnedDistance
     from ragwatch.encoder_report import EncoderCheck, EncoderDiff, EncoderOverview
 
 SHOWN = 5
@@ -53,7 +53,7 @@ def _index_lines(found: EncoderOverview) -> Iterable[RenderableType]:
     else:
         yield Text(f"Collection {name} was made by another encoder ({manifest.encoder}):", style="bold red")
         yield _changes_table(found.changes, name, "configured")
-        yield Text(verdict(found.changes))
+        yield Text(verdict(found.changes, before="the index's encoder", after="the configured one"))
 
 
 def diff_text(found: EncoderDiff) -> RenderableType:
@@ -93,76 +93,81 @@ def _table(*columns: str) -> Table:
 
 def check_text(found: EncoderCheck) -> RenderableType:
     """Return the verdict on the configured encoder, its evidence, and what to type."""
+    evidence = Table(box=None, pad_edge=False, show_header=False)
+    evidence.add_column(style="dim", no_wrap=True)
+    evidence.add_column(overflow="fold")
+    for name, line in (*_settings_rows(found), *_query_rows(found), *_reference_rows(found)):
+        evidence.add_row(name, line)
     head = Text.assemble(_HEAD[found.state], f"  {found.encoder}, collection {found.collection}")
-    return Group(head, *_settings_lines(found), *_query_lines(found), *_pinned_lines(found), *_next_lines(found))
+    advice = " ".join((*_acceptance(found), *_advice(found)))
+    return Group(head, evidence, *([Text(), Text(advice)] if advice else []))
 
 
-def _settings_lines(found: EncoderCheck) -> Iterable[RenderableType]:
+Rows = Iterable[tuple[str, RenderableType]]
+
+
+def _settings_rows(found: EncoderCheck) -> Rows:
     if found.changes:
-        yield Text(f"settings   differ from those that the index was made with: {change_words(found.changes)}")
+        yield "settings", Text(f"differ from those that the index was made with: {change_words(found.changes)}", "red")
     elif not found.problem:
-        yield Text("settings   are those that the index was made with", style="dim")
+        yield "settings", Text("those that the index was made with")
 
 
-def _query_lines(found: EncoderCheck) -> Iterable[RenderableType]:
+def _query_rows(found: EncoderCheck) -> Rows:
     queries = found.queries
     if queries is None:
-        yield Text(f"queries    could not be compared: {found.problem}", style="yellow")
+        yield "queries", Text(f"could not be compared: {found.problem}", "yellow")
     elif queries.state == "same":
-        yield Text(f"queries    get the index's vectors, cosine at least {_cosine(queries.cosine)}", style="dim")
+        yield "queries", Text(f"get the index's vectors (cosine {_cosine(queries.cosine)})")
     else:
         text = f"; worst: {queries.text!r}, cosine {_cosine(queries.cosine)}" if queries.text else ""
-        yield Text(f"queries    get other vectors than the index's: {queries.reason}{text}")
+        style = "yellow" if queries.state == "drifted" else "red"
+        yield "queries", Text(f"get other vectors than the index's: {queries.reason}{text}", style)
 
 
-def _pinned_lines(found: EncoderCheck) -> Iterable[RenderableType]:
+def _reference_rows(found: EncoderCheck) -> Rows:
     pinned = found.pinned
     count = f"{len(pinned.texts)} fixed texts"
-    levels = f"another encoder counts from {pinned.tolerance.page:.4f}, its own noise is {pinned.tolerance.noise:.1e}"
     since = f"{pinned.reference_from:%Y-%m-%d %H:%M} UTC"
     if pinned.state == "first use":
-        yield Text(f"reference  vectors of {count} taken now; later checks compare with them ({levels})", style="dim")
-    elif found.acceptance:
-        yield Text(f"reference  replaced by the encoder as it is now; it was of {since}: {_was(pinned)}")
+        yield "reference", Text(f"vectors of {count} taken now; later checks compare with them")
     else:
-        style = {"same": "dim", "drifted": "yellow", "another": "red"}[pinned.state]
-        yield Text(f"reference  of {since}, {count}: {_was(pinned)} ({levels})", style=style)
-    if pinned.state in ("drifted", "another"):
-        yield _distances_table(pinned)
+        replaced = "replaced by the encoder as it is now; against the old one, " if found.acceptance else ""
+        style = {"same": "", "drifted": "yellow", "another": "red"}[pinned.state]
+        yield "reference", Text(f"{replaced}of {since}, {count}: {_was(pinned)}", style)
+    moved = [text for text in pinned.texts if text.distance > pinned.tolerance.warn]
+    if moved:
+        yield "", _distances_table(moved)
     if pinned.newly_refused:
-        yield Text(f"           texts that it refuses now: {', '.join(pinned.newly_refused)}", style="yellow")
+        yield "", Text(f"it refuses texts that it took before: {', '.join(pinned.newly_refused)}", "yellow")
     if pinned.versions:
-        yield Text(f"           changed since then: {change_words(pinned.versions)}", style="dim")
+        yield "", Text(f"changed since then: {change_words(pinned.versions)}")
 
 
 def _was(pinned: Attestation) -> str:
-    lengths = ", and vectors have other lengths" if pinned.lengths_changed else ""
+    lengths = ", of other lengths" if pinned.lengths_changed else ""
     words = {
         "same": "the same vectors",
         "drifted": "the same vectors, rounded otherwise",
-        "another": "other vectors under the same name and settings",
+        "another": "other vectors under the same settings",
     }[pinned.state]
-    far = f"distance at most {pinned.worst.distance:.2g}" if pinned.worst.distance else "to the last digit"
-    return f"{words}{lengths}, {far}"
+    far = pinned.worst.distance
+    measured = f" (1 - cosine up to {far:.2g}; another encoder from {pinned.tolerance.page:.4f})" if far else ""
+    return f"{words}{lengths}{measured}"
 
 
-def _distances_table(pinned: Attestation) -> RenderableType:
-    table = _table("           fixed text", "cosine to its reference")
-    for text in pinned.texts[:SHOWN]:
-        table.add_row(f"           {text.name}", _cosine(1 - text.distance))
+def _distances_table(moved: Sequence[PinnedDistance]) -> RenderableType:
+    table = _table("fixed text", "cosine to its reference")
+    for text in moved[:SHOWN]:
+        table.add_row(text.name, _cosine(1 - text.distance))
+    if len(moved) > SHOWN:
+        table.add_row(f"… and {len(moved) - SHOWN} more", "(--json shows all)")
     return table
 
 
 def _cosine(value: float) -> str:
-    """Return a cosine with as many nines as matter; never 1 for what is not."""
+    """Return a cosine with as many digits as tell."""
     return f"{value:.3f}" if value < 0.999 else f"{min(value, 1.0):.7f}"
-
-
-def _next_lines(found: EncoderCheck) -> Iterable[RenderableType]:
-    lines = [*_acceptance(found), *_advice(found)]
-    if lines:
-        yield Text()
-        yield Text(" ".join(lines))
 
 
 def _acceptance(found: EncoderCheck) -> Iterable[str]:
@@ -182,14 +187,18 @@ def _acceptance(found: EncoderCheck) -> Iterable[str]:
 
 def _advice(found: EncoderCheck) -> Iterable[str]:
     if found.changes:
-        yield verdict(found.changes)
-        yield "Or set [encoder] back."
+        said = verdict(found.changes, before="the index's encoder", after="the configured one")
+        yield said
+        if MIGRATE not in said:
+            yield f"One index keeps to one fingerprint all the same: `{MIGRATE}` moves it to this one."
+        yield "Or set [encoder] back to what the index has: `ragwatch encoder show`."
     elif found.acceptance and found.acceptance.wrong:
         yield "If it is to be the index's encoder: `ragwatch reindex --vectors`, then this command again."
     elif found.state == "differs":
         yield (
             "The settings are the same and the vectors are not: whoever serves this model changed it, or another "
-            "program runs it. Queries and stored vectors no longer belong together."
+            "program runs it. Search compares vectors: what the old encoder stored, the new one does not find, and "
+            "nothing reports an error."
         )
         yield "`ragwatch audit` says how much of the index is wrong. Bring the old encoder back, or, if the new one is"
         yield "to stay: `ragwatch encoder check --accept`."

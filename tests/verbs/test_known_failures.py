@@ -116,7 +116,7 @@ def test_a_swapped_encoder_is_refused_rather_than_mixed(bench: Bench) -> None:
     bench.encoder = HashEncoder(salt=1)
     bench.documents["new.md"] = "# New\n\nText."
     assert Kind.ENCODER_MISMATCH in {finding.kind for finding in bench.scan().findings}
-    with pytest.raises(RefusedError, match="made by encoder .*: salt 0 → 1"):
+    with pytest.raises(RefusedError, match=r"made by encoder .*: salt 0 → 1"):
         bench.reindex()
     assert not bench.encoder.encoded
 
