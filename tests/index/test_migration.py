@@ -81,7 +81,7 @@ class World:
         return observed(self.note, self.target, old_exists=old, new_exists=new, at=AT)
 
     def run(self, step: Step, *, killed: bool) -> None:
-        """Do one step as the verb does it: note what is seen, write to the index, note that. `killed` skips the last."""
+        """Do one step as the verb does: note what is seen, write to the index, note that; `killed` skips the last."""
         migration = self.seen()
         require(migration, step)
         self.note = migration
