@@ -185,6 +185,58 @@ class GuardsConfig(Section):
         return Limits(self.delete_share, self.delete_chunks, self.source_shrink)
 
 
+class ProbeConfig(Section):
+    """Which golden queries are asked, and of what. `target` names a callable as `module:name`; `url` an endpoint."""
+
+    golden: str = "golden.jsonl"
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    retriever: Literal["collection", "http", "callable"] = "collection"
+    url: str | None = None
+    target: str | None = None
+    headers_env: dict[str, str] = Field(default_factory=dict)
+    """HTTP header → the environment variable that holds its value."""
+    filters: dict[str, str] = Field(default_factory=dict)
+    """Payload field → value that every result must have (a tenant, a language)."""
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ProbeConfig":
+        if self.retriever == "http" and not self.url:
+            raise ValueError('retriever "http" needs url, the endpoint that answers queries')
+        if self.retriever == "callable" and (not self.target or ":" not in self.target):
+            raise ValueError('retriever "callable" needs target = "module:name"')
+        return self
+
+
+class JudgeConfig(Section):
+    """The model that judges answers, behind any OpenAI-compatible endpoint. Needs the `ragas` extra."""
+
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    repeats: Annotated[int, Field(ge=1, le=20)] = 3
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
+    budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Prompt and answer tokens of one run; the run stops there."""
+    price_per_million_tokens: Annotated[float, Field(ge=0)] | None = None
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Money of one run, at that price; the run stops there."""
+    currency: str = "USD"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "JudgeConfig":
+        if bool(self.base_url) != bool(self.model):
+            raise ValueError("a judge needs both base_url and model")
+        if self.budget is not None and self.price_per_million_tokens is None:
+            raise ValueError("budget needs price_per_million_tokens")
+        return self
+
+
 class Config(Section):
     """Everything that a file and the environment say."""
 
@@ -195,6 +247,8 @@ class Config(Section):
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     state: StateConfig = Field(default_factory=StateConfig)
     guards: GuardsConfig = Field(default_factory=GuardsConfig)
+    probe: ProbeConfig = Field(default_factory=ProbeConfig)
+    judge: JudgeConfig = Field(default_factory=JudgeConfig)
 
     @field_validator("collection")
     @classmethod
@@ -341,6 +395,8 @@ def _known_keys(location: Sequence[str]) -> list[str]:
         "sources": [FilesConfig, SqlConfig, RecordsConfig],
         "state": [StateConfig],
         "guards": [GuardsConfig],
+        "probe": [ProbeConfig],
+        "judge": [JudgeConfig],
     }
     return [name for model in sections.get(location[0] if location else "", []) for name in model.model_fields]
 

@@ -23,6 +23,10 @@ class GoldenQuery:
     forbidden: str = ""
     """A passage that no result may hold, "" for none."""
     tags: tuple[str, ...] = ()
+    answer: str = ""
+    """Reference answer, for measures that need one."""
+    guards: str = ""
+    """The failure that this query guards against ("a withdrawn policy is cited")."""
 
 
 def holds(text: str, quote: str) -> bool:

@@ -54,6 +54,8 @@ def _query(where: str, line: str) -> GoldenQuery:
         quote=_text(where, value, "quote"),
         forbidden=quote,
         tags=tuple(str(tag) for tag in tags),
+        answer=_text(where, value, "answer"),
+        guards=_text(where, value, "guards"),
     )
     if not query.id or not query.query:
         raise ConfigError(f"{where}: id and query must be set", hint=FIELDS)
