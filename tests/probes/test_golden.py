@@ -22,6 +22,7 @@ def test_the_handbooks_golden_queries() -> None:
         "Which digits does the app ask for when a patient collects medicines?",
         forbidden="The app asks for the last four digits of the health card.",
         tags=("withdrawn",),
+        answer="No longer answered: the medicines policy was withdrawn.",
         guards="a withdrawn policy is cited",
     )
 
