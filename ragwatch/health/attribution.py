@@ -46,7 +46,7 @@ NEARER = 4.0
 """A variant explains vectors that it lies this many times nearer to than the right vector does."""
 AGREES, AGREES_BY_CHANCE = 0.1, 0.005
 """Correlation of similarities between encoders (0.4 to 0.7 measured), and the p-value to believe it at."""
-MATCHED_PAIRS = 12
+MATCHED_PAIRS = 30
 """Pairs from which two encoders agree visibly, so that no agreement means none."""
 
 
@@ -298,5 +298,7 @@ def _foreign(s: Vectors, f: Vectors) -> Attribution:
     if len(s) >= MATCHED_PAIRS or isotropic(s):
         words = "the vectors follow neither these texts nor each other: noise, or texts from elsewhere"
         return Attribution(Cause.UNEXPLAINED, words, evidence)
-    words = "the vectors are outside this encoder's space: another encoder, most likely"
+    words = "outside this encoder's space: another encoder, most likely"
+    if len(s) == 1:
+        words += "; one vector alone cannot be told from noise"
     return Attribution(Cause.ANOTHER_ENCODER, words, evidence)
