@@ -91,7 +91,7 @@ def test_one_pass_calibrates_nothing() -> None:
 
 # --- levels --------------------------------------------------------------------------------------------------
 
-MEASURED = {"bfloat16": 1.2e-4, "int8, good export": 9e-4}
+MEASURED = {"bfloat16": 1.2e-4, "int8, good export": 9e-4, "int8, on the pinned texts": 1.33e-3}
 """Largest distances of harmless copies of all-MiniLM-L6-v2 from the float32 original."""
 
 
