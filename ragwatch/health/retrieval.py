@@ -27,6 +27,8 @@ class GoldenQuery:
     """Reference answer, for measures that need one."""
     guards: str = ""
     """The failure that this query guards against ("a withdrawn policy is cited")."""
+    source: str = ""
+    """Name of the source that holds the document, "" where the document's path alone tells."""
 
 
 def holds(text: str, quote: str) -> bool:

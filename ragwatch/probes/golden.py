@@ -56,6 +56,7 @@ def _query(where: str, line: str) -> GoldenQuery:
         tags=tuple(str(tag) for tag in tags),
         answer=_text(where, value, "answer"),
         guards=_text(where, value, "guards"),
+        source=_text(where, value, "source"),
     )
     if not query.id or not query.query:
         raise ConfigError(f"{where}: id and query must be set", hint=FIELDS)
