@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.index.guards import Limits
@@ -195,7 +204,7 @@ class ProbeConfig(Section):
     target: str | None = None
     headers_env: dict[str, str] = Field(default_factory=dict)
     """HTTP header → the environment variable that holds its value."""
-    filters: dict[str, str] = Field(default_factory=dict)
+    filters: dict[str, str | StrictInt] = Field(default_factory=dict)
     """Payload field → value that every result must have (a tenant, a language)."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
 

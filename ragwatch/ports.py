@@ -115,6 +115,10 @@ class Encoder(Protocol):
 # --- stores --------------------------------------------------------------------------------------------------
 
 
+Scalar = str | int
+"""A payload value that can be filtered on; the embedded engine knows no truth values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Points whose `key` equals any of `values`; with no values: points that have no such key."""
@@ -198,8 +202,13 @@ class Store(Protocol):
         """
         ...
 
-    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
-        """Return the nearest points, best first, with payload."""
+    def search(
+        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+    ) -> list[Hit]:
+        """Return the nearest points, best first, with payload; only those whose payload `fields` have these values.
+
+        A field is a dotted path.
+        """
         ...
 
     def aliases(self) -> dict[str, str]:

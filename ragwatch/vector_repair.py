@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ragwatch.apply import LEASE_SECONDS
 from ragwatch.attestation import attest
 from ragwatch.audit import AuditReport, AuditRequest, audit
 from ragwatch.corpus.identity import Json
@@ -21,6 +22,7 @@ from ragwatch.index.guards import Limits
 from ragwatch.index.points import labels_of
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import RunRecord
+from ragwatch.published import republish
 from ragwatch.reindex import Consent, ReindexReport, Selection, reindex
 
 PROBES = 12
@@ -100,8 +102,19 @@ def repair_vectors(
     selection = Selection(tuple(documents))
     repair = reindex(distrusting, selection, limits=limits, holder=holder, consent=consent, progress=progress)
     after = None if repair.declined else audit(pipeline, request, progress=progress)
+    if after and not after.wrong and not after.unknown:
+        _publish(pipeline, holder)
     cohorts = tuple(sorted(distrust.cohorts))
     return VectorRepair(suspects.audited, suspects.wrong, cohorts, search.probed, len(documents), repair, after)
+
+
+def _publish(pipeline: Pipeline, holder: str) -> None:
+    """Let the collection describe the encoder that its vectors are now of, for the applications' guard."""
+    lease = pipeline.state.acquire_lease(pipeline.collection, holder, pipeline.clock(), LEASE_SECONDS)
+    try:
+        republish(pipeline)
+    finally:
+        pipeline.state.release_lease(lease)
 
 
 def _newest_audit(pipeline: Pipeline) -> Mapping[str, Json] | None:

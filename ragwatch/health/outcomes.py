@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     """Nothing was retrieved: scores 0."""
     EVIDENCE_GONE = "evidence_gone"
     """The quote has left the corpus: excluded from every measure, counted, and to be reviewed."""
+    NEGATIVE = "negative"
+    """It only says what must not be retrieved, and is no part of any measure."""
     BACKEND_ERROR = "backend_error"
     JUDGE_ERROR = "judge_error"
     NOT_RUN = "not_run"

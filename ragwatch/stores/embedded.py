@@ -15,7 +15,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
 from ragwatch.stores.embedded_folder import Record, StoreFolder, check_name
 from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, check_room, engine, free_bytes
 from ragwatch.stores.points import (
@@ -208,12 +208,16 @@ class EmbeddedStore:
         with engine(shard.path, "draw a sample"):
             return [str(point.id) for point in shard.engine.query(request)] if count else []
 
-    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+    def search(
+        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+    ) -> list[Hit]:
         shard = self._shard()
+        conditions = [edge.FieldCondition(path, match=edge.MatchValue(value)) for path, value in (fields or {}).items()]
         numbers = [float(number) for number in vector]
         request = edge.QueryRequest(
             query=edge.Query.Nearest(numbers, using=self._vector_name or None),
             limit=limit,
+            filter=edge.Filter(must=list(conditions)) if conditions else None,
             params=edge.SearchParams(exact=exact),
             with_payload=True,
         )

@@ -9,7 +9,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
 from ragwatch.stores.points import field_path
 from ragwatch.stores.server_reads import ServerReads
 from ragwatch.stores.server_session import ServerSession
@@ -109,8 +109,10 @@ class QdrantStore:
     def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
         self._writes.delete(ids, revision=revision)
 
-    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
-        return self._reads.search(vector, limit, exact=exact)
+    def search(
+        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+    ) -> list[Hit]:
+        return self._reads.search(vector, limit, exact=exact, fields=fields)
 
     def aliases(self) -> dict[str, str]:
         found = self._session.call_server(lambda client: client.get_aliases(), "list the aliases").aliases

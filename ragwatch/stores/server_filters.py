@@ -1,11 +1,12 @@
 """Filters in the server's terms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qdrant_client import models
 
 from ragwatch.index.points import Key
 from ragwatch.index.spec import Layout
+from ragwatch.ports import Scalar
 from ragwatch.stores.points import field_path
 
 
@@ -17,6 +18,13 @@ def with_ids(ids: Sequence[int | str]) -> models.Filter:
 def with_values(path: str, values: Sequence[str]) -> models.Filter:
     """Points whose field at `path` equals any of `values`; with no values, points that have no such field."""
     return models.Filter(must=[_field(path, values)])
+
+
+def with_fields(fields: Mapping[str, Scalar]) -> models.Filter:
+    """Points whose payload has all of these values."""
+    return models.Filter(
+        must=[models.FieldCondition(key=path, match=models.MatchValue(value=value)) for path, value in fields.items()]
+    )
 
 
 def with_revision(ids: Sequence[int | str], revision: str | None, layout: Layout) -> models.Filter:

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -12,10 +12,10 @@ from qdrant_client import QdrantClient, models
 
 from ragwatch.errors import StoreError
 from ragwatch.index.points import Key, StoredPoint, Vectors
-from ragwatch.ports import Hit, Where
+from ragwatch.ports import Hit, Scalar, Where
 from ragwatch.stores.points import field_path, field_value, id_order, native_id, reserved_path
 from ragwatch.stores.server_calls import RequestRefusedError
-from ragwatch.stores.server_filters import with_values
+from ragwatch.stores.server_filters import with_fields, with_values
 from ragwatch.stores.server_session import ServerSession
 
 T = TypeVar("T")
@@ -204,13 +204,16 @@ class ServerReads:
                     self._page = size
                 return answer
 
-    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+    def search(
+        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+    ) -> list[Hit]:
         numbers = [float(number) for number in vector]
         found = self._session.call(
             lambda client: client.query_points(
                 self._collection,
                 query=numbers,
                 using=self._vector_name or None,
+                query_filter=with_fields(fields) if fields else None,
                 limit=limit,
                 search_params=models.SearchParams(exact=exact),
                 with_payload=True,

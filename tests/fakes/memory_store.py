@@ -12,7 +12,8 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
+from ragwatch.stores.points import field_value
 
 
 @dataclass
@@ -130,11 +131,15 @@ class MemoryStore:
         points = self._found.points
         return random.sample(sorted(points), min(count, len(points)))
 
-    def search(self, vector: Vectors, limit: int, *, exact: bool = False) -> list[Hit]:
+    def search(
+        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+    ) -> list[Hit]:
         found = self._found
         query = _unit(vector) if found.distance is Distance.COSINE else vector
         scored = []
         for point_id, (payload, stored) in found.points.items():
+            if any(field_value(payload, path) != value for path, value in (fields or {}).items()):
+                continue
             if found.distance in (Distance.COSINE, Distance.DOT):
                 score, rank = float(stored @ query), -float(stored @ query)
             else:

@@ -124,6 +124,18 @@ class ReadContract:
         assert found.vector is not None
         assert found.vector.tobytes() == written.tobytes()
 
+    def test_a_search_keeps_to_the_payload_fields_asked_for(self, stores: Stores) -> None:
+        tenants = [("a", 1), ("b", 1), ("a", 2)]
+        points = [
+            StoredPoint(numbered(n), {"metadata": {"tenant": tenant, "tier": tier}}, vector(1.0, n / 10))
+            for n, (tenant, tier) in enumerate(tenants)
+        ]
+        store = stores.filled(points)
+        wanted: dict[str, str | int] = {"metadata.tenant": "a", "metadata.tier": 1}
+        assert [hit.id for hit in store.search(vector(1.0), 10, fields=wanted)] == [numbered(0)]
+        assert len(store.search(vector(1.0), 10, fields={"metadata.tenant": "a"})) == 2
+        assert store.search(vector(1.0), 10, fields={"metadata.tenant": "c"}) == []
+
     def test_where_finds_the_points_of_any_of_its_values(self, stores: Stores) -> None:
         store = stores.filled([point(i, document=f"docs:{i % 3}") for i in range(9)])
         found = store.scroll(Where(Key.DOCUMENT, ("docs:0", "docs:2", "docs:7", "docs:0")))
