@@ -1,0 +1,125 @@
+"""What a set of golden queries can see: said before anybody relies on it. Pure.
+
+The model is one flip a document: a fall of `drop` takes the hits of so many documents, and unrelated edits flip a
+share `churn` of them each time, half for the better and half for the worse. Then the sign-flip test is the sign test,
+whose power is a finite sum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragwatch.corpus.identity import Json
+
+CHURN = 0.02
+"""Share of documents whose hits flip at a change of the index that does no harm."""
+POWER = 0.8
+STEPS = (0.02, 0.05, 0.10, 0.15)
+LEAKS = (0.005, 0.01, 0.02)
+WEEKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a set of `units` documents sees, with one change of the index a week."""
+
+    units: int
+    queries: int
+    smallest: float
+    """Fall in hit@k at once that is called worse with a power of `POWER`; 1.0 where no fall is."""
+    steps: dict[float, float]
+    """Fall at once → chance that the next probe calls it."""
+    leaks: dict[float, float]
+    """Fall a week → chance that it is called by the end of `WEEKS` weeks (at least)."""
+    false_alarms: float
+    """Chance of any alarm in `WEEKS` weeks in which nothing went wrong (at most; hit@k only)."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "documents": self.units,
+            "queries": self.queries,
+            "smallest_drop": round(self.smallest, 4),
+            "steps": {f"{drop:g}": round(chance, 4) for drop, chance in self.steps.items()},
+            "leaks": {f"{drop:g}": round(chance, 4) for drop, chance in self.leaks.items()},
+            "weeks": WEEKS,
+            "false_alarms": round(self.false_alarms, 4),
+        }
+
+
+def power(units: int, drop: float, *, alpha: float, churn: float = CHURN) -> float:
+    """Return the chance that the exact one-sided sign test at `alpha` calls a fall of `drop` in hit@k.
+
+    `units` is the number of documents; `drop` and `churn` are shares of them. Raises `ValueError` where one is no
+    share.
+    """
+    if not (0 <= drop <= 1 and 0 <= churn <= 1):
+        raise ValueError(f"a drop and a churn are shares of 1, not {drop} and {churn}")
+    if units < 1:
+        return 0.0
+    from scipy.special import bdtrc
+    from scipy.stats import binom
+
+    lost, won = min(1.0, drop + (1 - drop) * churn / 2), (1 - drop) * churn / 2
+    flipped = min(1.0, lost + won)
+    if not flipped:
+        return 0.0
+    numbers = np.arange(units + 1)
+    critical = _critical(units, alpha)
+    called = np.where(critical <= numbers, bdtrc(critical - 1.0, numbers, lost / flipped), 0.0)
+    return float(min(1.0, np.sum(binom.pmf(numbers, units, flipped) * called)))
+
+
+def smallest_drop(units: int, *, alpha: float, churn: float = CHURN, wanted: float = POWER) -> float:
+    """Return the smallest fall in hit@k that is called with a power of `wanted`; 1.0 where none is."""
+    if power(units, 1.0, alpha=alpha, churn=churn) < wanted:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(units, middle, alpha=alpha, churn=churn) >= wanted else (middle, high)
+    return high
+
+
+def power_of(
+    units: int,
+    queries: int,
+    *,
+    step: float,
+    chart: float,
+    churn: float = CHURN,
+    steps: Sequence[float] = STEPS,
+    leaks: Sequence[float] = LEAKS,
+) -> Power:
+    """Return what a set can see when falls since the accepted state are tested at `step`, others at `chart`."""
+    looks = range(1, WEEKS + 1)
+    late = {week: min(1.0, churn * week) for week in looks}
+    alarms = WEEKS * power(units, 0.0, alpha=step, churn=churn)
+    alarms += sum(power(units, 0.0, alpha=chart, churn=late[week]) for week in looks)
+    return Power(
+        units=units,
+        queries=queries,
+        smallest=smallest_drop(units, alpha=step, churn=churn),
+        steps={drop: power(units, drop, alpha=step, churn=churn) for drop in steps},
+        leaks={
+            leak: max(power(units, min(1.0, leak * week), alpha=chart, churn=late[week]) for week in looks)
+            for leak in leaks
+        },
+        false_alarms=min(1.0, alarms),
+    )
+
+
+@lru_cache(maxsize=32)
+def _critical(units: int, alpha: float) -> NDArray[np.int64]:
+    """Return for 0 to `units` flips how many must be losses for the sign test to call it; one more where none does."""
+    from scipy.special import bdtrc
+
+    found = np.empty(units + 1, dtype=np.int64)
+    losses = 1
+    for flips in range(units + 1):
+        while losses <= flips and bdtrc(losses - 1.0, flips, 0.5) > alpha:
+            losses += 1
+        found[flips] = losses
+    return found
