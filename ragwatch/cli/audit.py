@@ -1,6 +1,7 @@
 """`ragwatch audit`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from ragwatch.cli.options import (
     severity_of,
 )
 from ragwatch.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ragwatch.cli.terminal import Terminal
 
 
 def audit(
@@ -35,6 +39,9 @@ def audit(
         typer.Option("--where", help="Only this slice: source=NAME, encoder=, document=, month=, or a payload field."),
     ] = None,
     by: Annotated[str, typer.Option("--by", help="Report, and for source and encoder draw, by this field.")] = "",
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Encode nothing: which cohorts have only themselves for neighbours?")
+    ] = False,
     confidence: Annotated[float, typer.Option("--confidence", help="Of the bound.")] = 0.95,
     fail_on: FailOn = "warning",
     config: ConfigOption = DEFAULT_CONFIG,
@@ -51,6 +58,8 @@ def audit(
 
     threshold = severity_of(fail_on)
     terminal = Terminal(as_json, quiet)
+    if screen:
+        return _screen(terminal, config, sample)
     with open_pipeline(config) as pipeline, terminal.progress() as progress:
         request = read_audit_request(
             pipeline,
@@ -68,3 +77,14 @@ def audit(
     if any(finding.severity >= threshold for finding in report.findings):
         return ExitCode.FINDINGS
     return ExitCode.INCOMPLETE if report.status is Status.UNKNOWN else ExitCode.DONE
+
+
+def _screen(terminal: "Terminal", config: Path, size: int | None) -> int:
+    from ragwatch.app import open_pipeline
+    from ragwatch.render.audit import screen_text
+    from ragwatch.screen import SIZE, screen_cohorts
+
+    with open_pipeline(config) as pipeline, terminal.progress() as progress:
+        report = screen_cohorts(pipeline, size=size or SIZE, progress=progress)
+    terminal.result(screen_text(report), report.to_json())
+    return ExitCode.FINDINGS if report.isolated else ExitCode.DONE

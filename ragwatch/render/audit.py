@@ -15,6 +15,7 @@ from ragwatch.render.text import SHOWN, STATUS_STYLE, duration, number
 
 if TYPE_CHECKING:
     from ragwatch.audit import AuditReport
+    from ragwatch.screen import ScreenReport
     from ragwatch.vector_repair import VectorRepair
 
 MEANING = {
@@ -162,3 +163,27 @@ def vector_repair_text(repair: VectorRepair) -> RenderableType:
     if repair.after is not None:
         parts += [Text(), audit_text(repair.after)]
     return Group(*parts)
+
+
+def screen_text(report: ScreenReport) -> RenderableType:
+    """Return the screen as a person reads it: which cohorts see only themselves, and what to do about it."""
+    searched = f"{number(report.searched, 'vector')} looked up among their neighbours, {duration(report.elapsed_s)}"
+    if not report.isolated:
+        return Text(f"No cohort has only itself for neighbours. {searched}.")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("encoder", "written"):
+        table.add_column(name, no_wrap=True)
+    for name in ("looked up", "surrounded", "by chance"):
+        table.add_column(name, justify="right")
+    for cohort in report.isolated[:SHOWN]:
+        encoder, _, written = cohort.name.partition(" ")
+        chance = percent(cohort.chance) if cohort.chance > 1e-6 else "0 %"
+        table.add_row(encoder, written.replace("T", " "), f"{cohort.points:,}", f"{cohort.surrounded:,}", chance)
+    first = report.isolated[0].name.partition(" ")[2]
+    since = first if len(first) > len("2026-03") else f"{first}-01"
+    return Group(
+        Text.assemble((number(len(report.isolated), "cohort"), "bold red"), " with only itself for neighbours:"),
+        table,
+        Text(f"{searched}. Another encoder wrote such a cohort, or it is on a subject of its own.", style="dim"),
+        Text.assemble("Find out: ", (f"ragwatch audit --since {since}", "bold"), " encodes a sample of it."),
+    )

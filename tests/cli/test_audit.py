@@ -122,3 +122,11 @@ def test_an_empty_slice_and_a_missing_index_are_not_found(workspace: Workspace) 
     outcome = workspace.ragwatch("audit", "--where", "source=nowhere")
     assert outcome.code == ExitCode.NOT_FOUND
     assert "source=nowhere" in outcome.err
+
+
+def test_a_screen_encodes_nothing(indexed: Workspace) -> None:
+    indexed.encoder.encoded.clear()
+    outcome = indexed.ragwatch("audit", "--screen")
+    assert outcome.code == ExitCode.DONE
+    assert "No cohort has only itself for neighbours. 3 vectors looked up" in outcome.out
+    assert indexed.encoder.encoded == []

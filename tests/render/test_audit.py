@@ -16,10 +16,12 @@ from ragwatch.audit import AuditReport, Group
 from ragwatch.health.attribution import Attribution, Cause
 from ragwatch.health.audit_findings import AuditedPoint, audit_findings
 from ragwatch.health.bounds import Estimate
+from ragwatch.health.cohorts import CohortScreen
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort
-from ragwatch.render.audit import audit_text, percent, vector_repair_text
+from ragwatch.render.audit import audit_text, percent, screen_text, vector_repair_text
 from ragwatch.sampling import Slice
+from ragwatch.screen import ScreenReport
 from ragwatch.vector_repair import VectorRepair
 from tests.render.test_text import REINDEX
 
@@ -99,6 +101,19 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     "vectors_repaired": lambda: vector_repair_text(
         VectorRepair(300, 7, (Cohort("c7", "2026-02-20T03:00:00+00:00"),), 48, 41, REINDEX, CLEAN)
     ),
+    "screen_isolated": lambda: screen_text(
+        ScreenReport(
+            "run",
+            "docs",
+            398,
+            (
+                CohortScreen("c7bbce496c705e7f 2026-02-20", 31, 31, 1e-9, 0.86, True),
+                CohortScreen("c7bbce496c705e7f 2026-02-21", 200, 12, 0.001, 0.02, False),
+            ),
+            1.5,
+        )
+    ),
+    "screen_clean": lambda: screen_text(ScreenReport("run", "docs", 400, (), 1.5)),
     "vectors_nothing": lambda: vector_repair_text(VectorRepair(300, 0, (), 0, 0, None, None)),
 }
 
