@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ragwatch.health.findings import Status
 from ragwatch.ports import RunRecord, State
@@ -25,7 +25,8 @@ def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
     """Compute the status from the newest scan; unknown without one, or where a repair has run since.
 
     A verified repair is itself a comparison and counts as healthy; an unverified one is degraded. Wrong vectors that
-    the newest audit found stay found until an audit finds none: no scan sees them.
+    the newest audit found stay found until an audit finds none: no scan sees them. What was said of the collection
+    that a migration has taken out of service says nothing of the one that is in service now.
     """
     scans = state.runs(collection=collection, verb="scan", limit=200)
     scan = next(iter(scans), None)
@@ -33,10 +34,20 @@ def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
     audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
     deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
     last = {"last scan": scan, DEEP: deep, "last audit": audit, "last reindex": repair}
+    switched = _last_switch(state, collection)
+    scan, repair, audit = (run if run and run.started > switched else None for run in (scan, repair, audit))
     status = _status(scan, repair)
     if audit is not None and audit.summary.get("status") == str(Status.DEGRADED):
         status = Status.DEGRADED
     return KnownStatus(collection, status, last, now)
+
+
+def _last_switch(state: State, collection: str) -> datetime:
+    """Return when the newest step began that put another collection in service."""
+    for run in state.runs(collection=collection, verb="migrate", limit=200):
+        if run.summary.get("step") in ("cutover", "rollback") and run.outcome in ("done", "incomplete"):
+            return run.started
+    return datetime.min.replace(tzinfo=UTC)
 
 
 def _status(scan: RunRecord | None, repair: RunRecord | None) -> Status:

@@ -96,6 +96,15 @@ def test_after_the_cutover_the_lines_to_change_are_named_and_everything_else_ref
     assert aliased.ragwatch("reindex", "--yes", "--json").value["encoded_chunks"] == 1
 
 
+def test_what_was_known_of_the_old_collection_says_nothing_of_the_new_one(aliased: Workspace) -> None:
+    assert aliased.ragwatch("scan").code == ExitCode.DONE
+    cut_over(aliased)
+    configure_new(aliased)
+    assert aliased.ragwatch("status", "--json").value["status"] == "unknown"
+    assert aliased.ragwatch("scan").code == ExitCode.DONE
+    assert aliased.ragwatch("status", "--json").value["status"] == "healthy"
+
+
 def test_a_value_from_the_environment_is_named_as_such(aliased: Workspace) -> None:
     aliased.monkeypatch.setenv("RAGWATCH_ENCODER__MODEL", "served-model")
     cut_over(aliased)
