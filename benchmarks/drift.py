@@ -19,15 +19,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-
-from benchmarks.drift_detectors import EVIDENTLY, Seen, centroid_rule, evidently, mmd, score_rule
+from benchmarks.drift_screen import Screened, screened, screened_folders
+from benchmarks.drift_trials import SHARES, Bench, Cell, Detected, audits, detectors
 from benchmarks.drift_variants import (
     Corpus,
     Variant,
@@ -38,173 +37,17 @@ from benchmarks.drift_variants import (
     load_variants,
     query_vectors,
 )
-from benchmarks.measure import Target, machine, note, stopwatch, table
-from ragwatch.health.attribution import Cause, attribute, judge
-from ragwatch.health.bounds import interval, upper_bound
-from ragwatch.health.levels import Tolerance
+from benchmarks.measure import Target, machine, note, table
+from ragwatch.health.attribution import Cause
 from ragwatch.health.tolerance import calibrate
-from ragwatch.index.points import Vectors
 
-POPULATION = 30_000
-SAMPLE = 300
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 CLEAN_AUDITS = 1_000
 PINNED = 48
 """Texts that the tolerance is calibrated on, as many as the audit pins."""
-TRIED = 16
-"""Wrong texts that are encoded again under each change, as in `ragwatch audit`."""
-WINDOW = 254
 DETECTOR_TRIALS = 100
-EVIDENTLY_TRIALS = 20
+SCREEN_TRIALS = 50
 COMPARED = ("paraphrase-MiniLM-L3", "multilingual-e5-small", "prefix 'query: '", "window of 64", "CLS pooling")
 """The variants that the detectors of today are tried on."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Everything that the trials of one variant need."""
-
-    tokens: tuple[int, ...]
-    clean: Vectors
-    fresh: tuple[Vectors, ...]
-    accidents: dict[str, Vectors]
-    tolerance: Tolerance
-    variant: Variant
-    seed: int
-
-    def draw(self, share: float, trial: int) -> "Draw":
-        """Draw a sample without replacement from an index of which `share` is contaminated."""
-        rng = np.random.default_rng([self.seed, round(share * 1000), trial])
-        wrong = round(POPULATION * share)
-        drifted = int(rng.hypergeometric(wrong, POPULATION - wrong, SAMPLE)) if wrong else 0
-        return Draw(rng.permutation(len(self.clean)), drifted, int(rng.integers(len(self.fresh))))
-
-    def stored(self, draw: "Draw") -> Vectors:
-        rows = draw.order[:SAMPLE]
-        found = self.clean[rows].copy()
-        found[: draw.drifted] = self.variant.vectors[rows[: draw.drifted]]
-        return found
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The texts of a trial: the first 300 are audited, the first `drifted` of those are contaminated."""
-
-    order: "np.ndarray[tuple[int], np.dtype[np.int64]]"
-    drifted: int
-    run: int
-    """Which run of the encoder the fresh vectors come from."""
-
-
-@dataclass
-class Cell:
-    """What the trials of one variant and share came to."""
-
-    variant: str
-    share: float
-    trials: int
-    detected: int = 0
-    named: int = 0
-    covered: int = 0
-    """Trials in which the one-sided 95 % bound held."""
-    within: int = 0
-    """Trials in which the two-sided 95 % interval held."""
-    precise: float = 0.0
-    """Mean number of vectors shown as precision."""
-    encoded: float = 0.0
-    """Mean number of texts given to the encoder."""
-    cpu_s: float = 0.0
-    """Mean CPU seconds of judging, bounding and attributing."""
-    misnamed: dict[str, int] = field(default_factory=dict)
-
-
-def audits(bench: Bench, share: float, trials: int) -> Cell:
-    """Run the trials of one cell."""
-    variant, cell = bench.variant, Cell(bench.variant.name, share, trials)
-    moved = judge(variant.vectors, bench.fresh[0], tolerance=bench.tolerance, norms_matter=variant.norms)
-    truth = share * float(np.mean([one.wrong for one in moved]))
-    for trial in range(trials):
-        draw = bench.draw(share, trial)
-        with stopwatch() as spent:
-            wrong, precise, cause = audit(bench, draw)
-        cell.cpu_s += spent.cpu_s / trials
-        cell.precise += precise / trials
-        cell.encoded += (SAMPLE + min(wrong, TRIED) * len(bench.accidents)) / trials
-        cell.covered += upper_bound(wrong, SAMPLE, population=POPULATION) >= truth
-        both = interval(wrong, SAMPLE, population=POPULATION)
-        cell.within += both.low <= truth <= both.high
-        cell.detected += wrong > 0
-        cell.named += cause is variant.cause
-        if cause is not None and cause is not variant.cause:
-            cell.misnamed[str(cause)] = cell.misnamed.get(str(cause), 0) + 1
-    return cell
-
-
-def audit(bench: Bench, draw: Draw) -> tuple[int, int, Cause | None]:
-    """Return how many are wrong, how many are precision, and the cause."""
-    rows = draw.order[:SAMPLE]
-    stored, fresh = bench.stored(draw), bench.fresh[draw.run][rows]
-    found = judge(stored, fresh, tolerance=bench.tolerance, norms_matter=bench.variant.norms)
-    bad = [place for place, one in enumerate(found) if one.wrong]
-    precise = sum(one.cause is Cause.PRECISION for one in found)
-    if not bad:
-        return 0, precise, None
-    good = [place for place, one in enumerate(found) if not one.wrong]
-    named = attribute(
-        stored,
-        fresh,
-        bad,
-        good,
-        tokens=[bench.tokens[row] for row in rows],
-        window=WINDOW,
-        variants={name: vectors[rows[bad[:TRIED]]] for name, vectors in bench.accidents.items()},
-    )
-    return len(bad), precise, named.cause
-
-
-# --- what is done today ---
-
-
-@dataclass(frozen=True)
-class Detected:
-    """Alarms of one detector on the trials of one variant and share (0: nothing was wrong)."""
-
-    detector: str
-    variant: str
-    share: float
-    alarms: int
-    trials: int
-
-
-def seen(bench: Bench, share: float, trial: int) -> Seen:
-    draw = bench.draw(share, trial)
-    return Seen(bench.clean[draw.order[SAMPLE : 2 * SAMPLE]], bench.stored(draw))
-
-
-def detectors(bench: Bench, queries: Vectors, trials: int, evidently_trials: int) -> list[Detected]:
-    """Give the trials of one variant to every detector."""
-    found = []
-    far = centroid_rule([seen(bench, 0, trial) for trial in range(1000, 1400)])
-    for share in (0.0, *SHARES):
-        given = [seen(bench, share, trial) for trial in range(trials)]
-        alarms = {
-            "mean top-10 score falls by 5 %": [_score(bench, queries, share, trial) for trial in range(trials)],
-            "centroid distance": [far(one) for one in given],
-            "MMD, permutation test": [mmd(one) for one in given],
-            f"Evidently {EVIDENTLY[0].partition('==')[2]}": evidently(given[:evidently_trials]) or [],
-        }
-        found += [Detected(name, bench.variant.name, share, sum(a), len(a)) for name, a in alarms.items() if a]
-    return found
-
-
-def _score(bench: Bench, queries: Vectors, share: float, trial: int) -> bool:
-    draw = bench.draw(share, trial)
-    stored, drifted = bench.clean.copy(), draw.order[: round(share * len(draw.order))]
-    stored[drifted] = bench.variant.vectors[drifted]
-    return score_rule(queries, bench.clean, stored)
-
-
-# --- report ---
 
 
 def percent(part: float, whole: float) -> str:
@@ -287,23 +130,56 @@ def benches(corpus: Corpus) -> list[Bench]:
     return [Bench(*shared, variant, seed) for seed, variant in enumerate(load_variants(corpus))]
 
 
-def simulate(
-    prepared: Sequence[Bench], queries: Vectors, chosen: argparse.Namespace
-) -> tuple[Cell, list[Cell], list[Detected]]:
-    """Return the audits of a clean index, those of every variant and share, and what is done today."""
-    trials, quick = (20, True) if chosen.quick else (chosen.trials, False)
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that was simulated."""
+
+    clean: Cell
+    cells: list[Cell]
+    detectors: list[Detected]
+    screens: dict[str, list[Screened]]
+
+
+def simulate(corpus: Corpus, prepared: Sequence[Bench], chosen: argparse.Namespace) -> Outcome:
+    """Run all trials, in as many processes as there are cores."""
+    trials = 20 if chosen.quick else chosen.trials
+    queries, clean = query_vectors(corpus), prepared[0].clean
     # Threads of the mathematics would fight the processes; a fresh process reads this when it starts.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        clean = pool.submit(audits, prepared[0], 0.0, 100 if quick else CLEAN_AUDITS)
+        healthy = pool.submit(audits, prepared[0], 0.0, 100 if chosen.quick else CLEAN_AUDITS)
         cells = [pool.submit(audits, bench, share, trials) for bench in prepared for share in SHARES]
+        rounds = min(trials, SCREEN_TRIALS)
+        screens = {one.variant.name: pool.submit(screened, corpus, clean, one.variant, rounds) for one in prepared}
+        screens["nothing wrong"] = pool.submit(screened, corpus, clean, None, rounds)
+        folders = pool.submit(screened_folders, corpus, clean, rounds)
         compared = [
-            pool.submit(detectors, bench, queries, min(trials, DETECTOR_TRIALS), EVIDENTLY_TRIALS)
+            pool.submit(detectors, bench, queries, min(trials, DETECTOR_TRIALS))
             for bench in prepared
-            if bench.variant.name in COMPARED and not quick
+            if bench.variant.name in COMPARED and not chosen.quick
         ]
-        done = [cell.result() for cell in cells]
-        return clean.result(), done, [one for found in compared for one in found.result()]
+        found = {name: screen.result() for name, screen in screens.items()}
+        found["nothing wrong"].append(folders.result())
+        told = [one for detected in compared for one in detected.result()]
+        return Outcome(healthy.result(), [cell.result() for cell in cells], told, found)
+
+
+def report(outcome: Outcome, variants: Sequence[Variant], reached: Sequence[Target]) -> str:
+    """Return all tables."""
+    heads = [f"{share:.1%}" for share in SHARES]
+    parts = [
+        table(["detected / named rightly, %", *heads, "named, all", "else named"], audit_rows(outcome.cells)),
+        table(["cost of an audit", "texts encoded", "CPU s"], cost_rows(outcome.cells)),
+    ]
+    for cause in (Cause.ANOTHER_ENCODER, Cause.PREPROCESSING) if outcome.detectors else ():
+        names = [one.name for one in variants if one.cause is cause and one.name in COMPARED]
+        rows = detector_rows(outcome.detectors, names)
+        parts.append(table([f"alarms, %: {', '.join(names)}", "0.0%", *heads], rows))
+    screens = [
+        [name, one.what, one.trials, one.found, one.false] for name, found in outcome.screens.items() for one in found
+    ]
+    parts.append(table(["free screen", "cohorts", "trials", "found", "false"], screens))
+    return "\n\n".join([*parts, "\n".join(map(str, reached))])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -317,27 +193,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     corpus = load_corpus(chosen.corpus, chosen.chunks)
     prepared = benches(corpus)
     where = machine("numpy", "scipy", "torch", "onnxruntime", "tokenizers")
-    clean, cells, compared = simulate(prepared, query_vectors(corpus), chosen)
+    outcome = simulate(corpus, prepared, chosen)
     variants = [bench.variant for bench in prepared]
-    reached = targets(cells, clean, variants)
-    heads = [f"{share:.1%}" for share in SHARES]
-    print(
-        where, f"{len(corpus.texts):,} chunks ({corpus.name}), {cells[0].trials} audits per variant and share", sep="\n"
-    )
-    print("", table(["detected / named rightly, %", *heads, "named, all", "else named"], audit_rows(cells)), sep="\n")
-    print("", table(["cost of an audit", "texts encoded", "CPU s"], cost_rows(cells)), sep="\n")
-    for cause in (Cause.ANOTHER_ENCODER, Cause.PREPROCESSING) if compared else ():
-        names = [one.name for one in variants if one.cause is cause and one.name in COMPARED]
-        print("", table([f"alarms, %: {', '.join(names)}", "0.0%", *heads], detector_rows(compared, names)), sep="\n")
-    print("", *reached, sep="\n")
+    reached = targets(outcome.cells, outcome.clean, variants)
+    about = f"{len(corpus.texts):,} chunks ({corpus.name}), {outcome.cells[0].trials} audits per variant and share"
+    print(where, about, report(outcome, variants, reached), sep="\n\n")
     if chosen.json:
-        written = {
-            "benchmark": "drift",
-            "machine": where,
-            "clean": asdict(clean),
-            "cells": [asdict(one) for one in cells],
-        }
-        written |= {"detectors": [asdict(one) for one in compared], "targets": [one.to_json() for one in reached]}
+        written = {"benchmark": "drift", "machine": where, "corpus": about, **asdict(outcome)}
+        written["targets"] = [target.to_json() for target in reached]
         chosen.json.write_text(json.dumps(written, indent=1) + "\n")
     return 0
 

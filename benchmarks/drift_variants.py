@@ -43,33 +43,42 @@ class Corpus:
 
     name: str
     texts: tuple[str, ...]
+    documents: tuple[str, ...]
+    """Document of each text."""
     tokens: tuple[int, ...]
 
 
 def load_corpus(folder: Path | None, size: int) -> Corpus:
     """Return `size` random chunks: of `corpus.jsonl` in a BEIR folder, or of the handbook and Django's manual."""
-    chunks = sorted(set(_beir(folder) if folder else _manuals()))
+    found = _beir(folder) if folder else _manuals()
+    chunks = sorted(found)
     picked = np.random.default_rng(3).permutation(len(chunks))[:size]
     texts = tuple(chunks[place] for place in picked)
-    return Corpus(f"{folder.name if folder else 'manuals'}-{_digest(texts)}", texts, tuple(token_counts(texts)))
+    name = f"{folder.name if folder else 'manuals'}-{_digest(texts)}"
+    return Corpus(name, texts, tuple(found[text] for text in texts), tuple(token_counts(texts)))
 
 
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _beir(folder: Path) -> list[str]:
+def _beir(folder: Path) -> dict[str, str]:
     lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
-    return [text for one in found if (text := f"{one.get('title', '')}\n{one['text']}".strip())]
+    return {text: one["_id"] for one in found if (text := f"{one.get('title', '')}\n{one['text']}".strip())}
 
 
-def _manuals() -> list[str]:
+def _manuals() -> dict[str, str]:
+    """Return each chunk with its document; of equal chunks the last document counts."""
     chunker = SectionChunker(max_tokens=CHUNK_TOKENS)
-    paths = [*(REPOSITORY / "fixtures" / "handbook" / "v1").rglob("*"), *docs_folder("5.2").rglob("*.txt")]
-    texts = [path.read_text(encoding="utf-8") for path in sorted(paths) if path.suffix in (".md", ".txt", ".rst")]
-    documents = [Document("docs", str(place), text) for place, text in enumerate(texts)]
-    return [chunk.text for document in documents for chunk in chunker.split(document, token_counts)]
+    roots = (REPOSITORY / "fixtures" / "handbook" / "v1", docs_folder("5.2"))
+    found = {}
+    for root in roots:
+        for path in sorted(one for one in root.rglob("*") if one.suffix in (".md", ".txt", ".rst")):
+            name = f"{root.name}/{path.relative_to(root).as_posix()}"
+            for chunk in chunker.split(Document("docs", name, path.read_text(encoding="utf-8")), token_counts):
+                found[chunk.text] = name
+    return found
 
 
 @dataclass(frozen=True)
