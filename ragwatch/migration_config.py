@@ -2,9 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -89,36 +88,21 @@ def with_tables(config: Config, tables: Tables) -> Config:
 def lines_to_change(path: Path, config: Config, tables: Tables, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Say what to write into the configuration file, line by line, so that it says what `tables` say."""
     text = path.read_text(encoding="utf-8")
-    values = tomllib.loads(text)
-    return tuple(
-        line for section in SECTIONS for line in _changes(path.name, text, values, config, section, tables, environment)
-    )
-
-
-def _changes(
-    name: str,
-    text: str,
-    values: Mapping[str, Any],
-    config: Config,
-    section: str,
-    tables: Tables,
-    environment: Mapping[str, str],
-) -> Iterator[str]:
-    table = tables.get(section)
-    wanted: dict[str, Json] = table if isinstance(table, dict) else {}
-    current = getattr(config, section).model_dump(mode="json", exclude_defaults=True)
-    written = values.get(section, {})
-    for key in sorted(wanted.keys() | current.keys()):
-        if wanted.get(key) == current.get(key):
-            continue
-        variable = f"RAGWATCH_{section}__{key}".upper()
-        if variable in environment:
-            yield f"environment variable {variable}: {_toml(wanted[key]) if key in wanted else 'unset it'}"
-        elif key not in written:
-            yield f"{name}: add to [{section}]: {key} = {_toml(wanted[key])}"
-        else:
-            line = f"{name}:{line_of(text, (section, key))}"
-            yield f"{line}: {key} = {_toml(wanted[key])}" if key in wanted else f"{line}: delete {key}"
+    written, wanted = tomllib.loads(text), with_tables(config, tables)
+    lines: list[str] = []
+    for section in SECTIONS:
+        current, target = (getattr(one, section).model_dump(mode="json") for one in (config, wanted))
+        for key in [key for key in target if target[key] != current[key]]:
+            variable = f"RAGWATCH_{section}__{key}".upper()
+            value = None if target[key] is None else _toml(target[key])
+            if variable in environment:
+                lines.append(f"environment variable {variable}: {value or 'unset it'}")
+            elif key not in written.get(section, {}):
+                lines.append(f"{path.name}: add to [{section}]: {key} = {value}")
+            else:
+                what = f"{key} = {value}" if value else f"delete {key}"
+                lines.append(f"{path.name}:{line_of(text, (section, key))}: {what}")
+    return tuple(lines)
 
 
 def _toml(value: Json) -> str:

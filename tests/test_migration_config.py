@@ -53,14 +53,20 @@ def test_every_line_to_write_is_named_and_writing_them_is_enough(path: Path) -> 
     wanted = {"encoder": {"model": 'sec"ond', "dimensions": 128}, "chunker": {"options": {"a": [1, "b"]}}}
     lines = lines_to_change(path, config(path), wanted, {})  # type: ignore[arg-type]
     assert lines == (
-        "ragwatch.toml: add to [encoder]: dimensions = 128",
-        "ragwatch.toml:5: delete max_tokens",
         'ragwatch.toml:4: model = "sec\\"ond"',
+        "ragwatch.toml:5: delete max_tokens",
+        "ragwatch.toml: add to [encoder]: dimensions = 128",
         'ragwatch.toml: add to [chunker]: options = { "a" = [1, "b"] }',
     )
     text = FILE.replace("max_tokens = 128\n", "dimensions = 128\n").replace('"first"', '"sec\\"ond"')
     path.write_text(text + '[chunker]\noptions = { "a" = [1, "b"] }\n', encoding="utf-8")
     assert lines_to_change(path, config(path), wanted, {}) == ()  # type: ignore[arg-type]
+
+
+def test_a_default_is_written_out_rather_than_its_line_deleted(path: Path) -> None:
+    assert lines_to_change(path, config(path), {"encoder": {"max_tokens": 128}}, {}) == (
+        'ragwatch.toml:4: model = "all-MiniLM-L6-v2"',
+    )
 
 
 def test_an_address_with_credentials_is_not_kept(path: Path) -> None:

@@ -76,9 +76,9 @@ def test_after_the_cutover_the_lines_to_change_are_named_and_everything_else_ref
     lines = aliased.ragwatch("migrate", "status", "--json").value["configuration"]
     number = {line.split(" ")[0]: n for n, line in enumerate(aliased.config.read_text().splitlines(), 1)}
     assert [line.partition(" = ")[0] for line in lines] == [
-        f"ragwatch.toml:{number['base_url']}: base_url",
-        f"ragwatch.toml:{number['dimensions']}: dimensions",
         f"ragwatch.toml:{number['model']}: model",
+        f"ragwatch.toml:{number['dimensions']}: dimensions",
+        f"ragwatch.toml:{number['base_url']}: base_url",
     ]
     assert lines[1].endswith("dimensions = 32")
     refused = aliased.ragwatch("reindex", "--yes")
