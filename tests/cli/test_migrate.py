@@ -1,6 +1,7 @@
 """`ragwatch migrate` as a user types it: from the refusal of a bare name to the deleted old collection."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ragwatch.errors import ExitCode
 from tests.cli.conftest import Workspace
 from tests.fakes.hash_encoder import HashEncoder
 from tests.servers.embeddings import EmbeddingServer
+from tests.servers.qdrant import QdrantServer
 
 
 @pytest.fixture
@@ -243,3 +245,46 @@ def test_a_model_folder_is_named_from_where_the_user_stands(aliased: Workspace, 
     outcome = aliased.ragwatch("migrate", "plan", "--encoder", "models/mine")
     assert outcome.code == ExitCode.USAGE
     assert str(aliased.folder / "models" / "mine") in outcome.err
+
+
+def test_on_a_server_looking_needs_only_the_read_only_key(aliased: Workspace, qdrant_key_server: QdrantServer) -> None:
+    aliased.monkeypatch.setenv("WRITE_KEY", qdrant_key_server.api_key)
+    aliased.monkeypatch.setenv("READ_KEY", qdrant_key_server.read_only_key)
+    keys = 'api_key_env = "WRITE_KEY"\nread_api_key_env = "READ_KEY"'
+    aliased.configure('path = "index"', f'url = "{qdrant_key_server.url}"\n{keys}')
+    name = f"c{uuid.uuid4().hex}"
+    aliased.configure('collection = "live"', f'collection = "{name}"')
+    assert aliased.ragwatch("reindex", "--yes").code == ExitCode.DONE
+    assert aliased.ragwatch("migrate", "plan", "--alias", f"{name}-live").code == ExitCode.DONE
+    aliased.configure(f'collection = "{name}"', f'collection = "{name}-live"')
+    aliased.monkeypatch.setenv("WRITE_KEY", "")
+    assert aliased.ragwatch("migrate", "plan", "--encoder", "new.toml").code == ExitCode.DONE
+    assert aliased.ragwatch("migrate", "status").code == ExitCode.PENDING
+    assert aliased.ragwatch("migrate", "start", "--yes").code == ExitCode.USAGE
+    aliased.monkeypatch.setenv("WRITE_KEY", qdrant_key_server.api_key)
+    cut_over(aliased)
+    configure_new(aliased)
+    assert aliased.ragwatch("scan", "--deep").code == ExitCode.DONE
+    assert aliased.ragwatch("migrate", "finish", "--yes").code == ExitCode.DONE
+
+
+def test_finish_asks_and_a_no_deletes_nothing(aliased: Workspace) -> None:
+    cut_over(aliased)
+    aliased.monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for answer, points in ((False, 3), (True, None)):
+        aliased.monkeypatch.setattr("typer.confirm", lambda question, err, answer=answer: answer)
+        outcome = aliased.ragwatch("migrate", "finish", "--json")
+        assert outcome.value["old"]["points"] == points
+        assert outcome.value["declined"] == (not answer)
+
+
+def test_a_no_to_the_cutover_switches_nothing(aliased: Workspace) -> None:
+    aliased.ragwatch("migrate", "plan", "--encoder", "new.toml")
+    aliased.ragwatch("migrate", "start", "--yes")
+    aliased.monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asked: list[str] = []
+    aliased.monkeypatch.setattr("typer.confirm", lambda question, err: bool(asked.append(question)))
+    outcome = aliased.ragwatch("migrate", "cutover")
+    assert (outcome.code, outcome.out) == (ExitCode.DONE, "")
+    assert asked[0].startswith("Switch live to live-")
+    assert aliased.ragwatch("migrate", "status", "--json").value["phase"] == "filled"
