@@ -16,12 +16,13 @@ from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard
 from ragwatch.index.plan import Plan
 from ragwatch.known import KnownStatus, known_status
-from ragwatch.ports import RunRecord
+from ragwatch.ports import RunRecord, State
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 if TYPE_CHECKING:
     from ragwatch.audit import AuditRequest
-    from ragwatch.pipeline import Clock, Pipeline
+    from ragwatch.pipeline import Clock, Pipeline, Progress
+    from ragwatch.probe import ProbeReport
 
 RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
 
@@ -106,6 +107,17 @@ def past_runs(path: Path, limit: int) -> tuple[list[RunRecord], datetime]:
     state = make_state(settings.config, settings.base)
     try:
         return state.runs(collection=settings.config.collection, limit=limit), utc_now()
+    finally:
+        state.close()
+
+
+@contextmanager
+def open_state(path: Path) -> Iterator[tuple[State, str]]:
+    """Open the state database alone, and yield it with the collection's name."""
+    settings = load(path)
+    state = make_state(settings.config, settings.base)
+    try:
+        yield state, settings.config.collection
     finally:
         state.close()
 
@@ -219,3 +231,32 @@ def _read_since(pipeline: "Pipeline", text: str) -> datetime:
             hint="runs: ragwatch history --json; a date: 2026-03-01; an age: 90m, 12h, 7d, 4w",
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def golden_path(settings: Settings, path: Path | None = None) -> Path:
+    """Return the file of golden queries: the one given, else the configured one."""
+    return path or settings.base / settings.config.probe.golden
+
+
+def run_probe(
+    pipeline: "Pipeline",
+    settings: Settings,
+    *,
+    golden: Path | None = None,
+    k: int | None = None,
+    tags: Sequence[str] = (),
+    progress: "Progress | None" = None,
+) -> "ProbeReport":
+    """Probe what the configuration says with its golden queries. Raises as `read_golden` and `probe` do."""
+    from ragwatch.pipeline import no_progress
+    from ragwatch.probe import probe
+    from ragwatch.probes.golden import read_golden
+    from ragwatch.wiring import make_retriever
+
+    path = golden_path(settings, golden)
+    queries = [query for query in read_golden(path) if not tags or set(tags) & set(query.tags)]
+    if not queries:
+        raise NotFoundError(f"no golden query of {path} has a tag of {', '.join(tags)}", hint="ragwatch golden list")
+    retriever = make_retriever(settings.config, settings.base, pipeline.store, pipeline.encoder)
+    k = k or settings.config.probe.k
+    return probe(pipeline, queries, retriever, k=k, progress=progress or no_progress)

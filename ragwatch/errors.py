@@ -107,6 +107,10 @@ class EncoderMismatchError(RagwatchError):
     exit_code = ExitCode.FINDINGS
 
 
+class RetrieverError(RagwatchError):
+    """One question could not be asked, or the answer is no list of passages. Counted as failed, never as found."""
+
+
 class StoreError(RagwatchError):
     """The vector store refused an operation or holds something that ragwatch cannot work with."""
 

@@ -17,7 +17,7 @@ from ragwatch.corpus.document import Chunker
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
 from ragwatch.index.spec import Manifest
-from ragwatch.ports import Encoder, Source, State, Store
+from ragwatch.ports import Encoder, Retriever, Source, State, Store
 
 DEFAULT_WINDOW = 510
 """Chunk size in tokens where an endpoint's window is not known: what nearly every embedding model reads whole."""
@@ -239,3 +239,19 @@ def _records(section: RecordsConfig, base: Path) -> Source:
         markup=section.markup,
         storage_options=section.storage_options,
     )
+
+
+def make_retriever(config: Config, base: Path, store: Store, encoder: Encoder) -> Retriever:
+    """Construct what the golden queries are asked of: the collection, an endpoint, or a callable."""
+    from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, HttpRetriever
+
+    section = config.probe
+    if section.retriever == "callable":
+        return CallableRetriever(section.target or "")
+    if section.retriever == "http":
+        headers = {
+            name: read_secret(variable, None, what=f"probe.headers_env.{name}", base=base) or ""
+            for name, variable in section.headers_env.items()
+        }
+        return HttpRetriever(section.url or "", headers=headers, timeout=section.timeout_s)
+    return CollectionRetriever(store, encoder, config.store.layout, filters=section.filters)

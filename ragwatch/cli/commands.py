@@ -23,6 +23,7 @@ from ragwatch.cli.options import (
     VerboseOption,
     severity_of,
 )
+from ragwatch.cli.probe import baseline_app, probe_app
 from ragwatch.errors import ConfigError, ExitCode, RagwatchError
 
 if TYPE_CHECKING:
@@ -283,6 +284,8 @@ def _confirm(
 
 
 app.command()(audit)
+app.add_typer(probe_app, name="probe")
+app.add_typer(baseline_app, name="baseline", no_args_is_help=True)
 
 
 @app.command()

@@ -39,6 +39,9 @@ class Kind(StrEnum):
     LAYOUT_MISMATCH = "layout_mismatch"
     TRUNCATED = "truncated"
     DEGENERATE = "degenerate"
+    RETRIEVAL_WORSE = "retrieval_worse"
+    FORBIDDEN_RETRIEVED = "forbidden_retrieved"
+    EVIDENCE_GONE = "evidence_gone"
     COLLECTION_MISSING = "collection_missing"
     MANIFEST_MISSING = "manifest_missing"
     PAYLOAD_INDEX_MISSING = "payload_index_missing"
@@ -62,6 +65,9 @@ SEVERITY: Mapping[Kind, Severity] = {
     Kind.LAYOUT_MISMATCH: Severity.ERROR,
     Kind.TRUNCATED: Severity.WARNING,
     Kind.DEGENERATE: Severity.ERROR,
+    Kind.RETRIEVAL_WORSE: Severity.ERROR,
+    Kind.FORBIDDEN_RETRIEVED: Severity.ERROR,
+    Kind.EVIDENCE_GONE: Severity.INFO,
     Kind.COLLECTION_MISSING: Severity.ERROR,
     Kind.MANIFEST_MISSING: Severity.WARNING,
     Kind.PAYLOAD_INDEX_MISSING: Severity.WARNING,

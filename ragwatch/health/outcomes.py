@@ -15,8 +15,6 @@ class Outcome(StrEnum):
     """Nothing was retrieved: scores 0."""
     EVIDENCE_GONE = "evidence_gone"
     """The quote has left the corpus: excluded from every measure, counted, and to be reviewed."""
-    NEGATIVE = "negative"
-    """It only says what must not be retrieved, and is no part of any measure."""
     BACKEND_ERROR = "backend_error"
     JUDGE_ERROR = "judge_error"
     NOT_RUN = "not_run"
@@ -32,7 +30,8 @@ class QueryResult:
 
     id: str
     unit: str
-    """The document that it is about: queries about one document rise and fall together."""
+    """The document that it is about: queries about one document rise and fall together. "" for a query that only
+    says what must not be retrieved, and is in no measure."""
     outcome: Outcome
     rank: int = 0
     """Of the first relevant result, from 1; 0 where there is none among the first k."""

@@ -1,0 +1,139 @@
+"""What is under test: the collection as it is searched, or the user's own pipeline, by HTTP or as a callable."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import ConfigError, RagwatchError, RetrieverError
+from ragwatch.index.points import Vectors, labels_of, text_of
+from ragwatch.index.spec import Layout
+from ragwatch.ports import Encoder, Hit, Passage, Scalar, Store
+
+TEXT_KEYS = ("text", "page_content", "content")
+LIST_KEYS = ("results", "passages", "documents", "contexts")
+
+
+class CollectionRetriever:
+    """Searches the collection with the configured encoder's query vectors, as an application would."""
+
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        layout: Layout,
+        *,
+        filters: Mapping[str, Scalar] | None = None,
+        exact: bool = False,
+    ) -> None:
+        self._store, self._encoder, self._layout = store, encoder, layout
+        self._filters, self._exact = dict(filters or {}), exact
+        self._vectors: dict[str, Vectors] = {}
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        return {"retriever": "collection", "filters": dict(self._filters), "exact": self._exact}
+
+    def prepare(self, queries: Sequence[str]) -> None:
+        missing = [query for query in dict.fromkeys(queries) if query not in self._vectors]
+        if missing:
+            self._vectors.update(zip(missing, self._encoder.encode(missing, kind="query"), strict=True))
+
+    def retrieve(self, query: str, k: int) -> list[Passage]:
+        try:
+            self.prepare([query])
+            hits = self._store.search(self._vectors[query], k, exact=self._exact, fields=self._filters or None)
+        except RagwatchError as error:
+            raise RetrieverError(error.fact, hint=error.hint) from None
+        return [self._passage(hit) for hit in hits]
+
+    def _passage(self, hit: Hit) -> Passage:
+        labels = labels_of(hit.payload, self._layout)
+        document = labels.document.partition(":")[2] if labels else ""
+        return Passage(hit.id, text_of(hit.payload, self._layout) or "", document)
+
+
+class CallableRetriever:
+    """Calls `module:name(query, k)` of the user's program."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        module, _, name = target.partition(":")
+        try:
+            self._call: Callable[[str, int], Any] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            hint = "give it as module:name, of a module that is installed or on PYTHONPATH"
+            raise ConfigError(f"probe.target {target!r} cannot be imported: {error}", hint=hint) from None
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        return {"retriever": "callable", "target": self._target}
+
+    def prepare(self, queries: Sequence[str]) -> None:
+        """Nothing is known of what could be prepared."""
+
+    def retrieve(self, query: str, k: int) -> list[Passage]:
+        try:
+            answer = self._call(query, k)
+        except Exception as error:  # noqa: BLE001 - the user's program may raise anything; each call is counted as failed
+            raise RetrieverError(f"{self._target} raised {type(error).__name__}: {error}") from None
+        return read_passages(answer, k, self._target)
+
+
+class HttpRetriever:
+    """Posts `{"query": ..., "k": ...}` and reads a list of passages from the answer."""
+
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
+        self._url = url
+        # Redirects are not followed: a header may hold a secret.
+        self._client = httpx.Client(headers=dict(headers or {}), timeout=timeout, follow_redirects=False)
+
+    @property
+    def settings(self) -> Mapping[str, Json]:
+        return {"retriever": "http", "url": self._url}
+
+    def prepare(self, queries: Sequence[str]) -> None:
+        """Nothing is known of what could be prepared."""
+
+    def retrieve(self, query: str, k: int) -> list[Passage]:
+        where = f"endpoint {self._url}"
+        try:
+            answer = self._client.post(self._url, json={"query": query, "k": k})
+        except httpx.HTTPError as error:
+            raise RetrieverError(f"{where} did not answer ({type(error).__name__})") from None
+        if answer.status_code != httpx.codes.OK:
+            raise RetrieverError(f"{where} answered {answer.status_code}")
+        try:
+            value = answer.json()
+        except ValueError:
+            raise RetrieverError(f"{where} answered no JSON") from None
+        return read_passages(value, k, where)
+
+
+def read_passages(answer: Any, k: int, where: str) -> list[Passage]:
+    """Read a list of texts, or of objects with a text (`text`, `page_content` or `content`), id and document optional.
+
+    The list may stand under `results`, `passages`, `documents` or `contexts`. Raises `RetrieverError` for anything
+    else: an answer that cannot be read is a failed call, not an empty one.
+    """
+    if isinstance(answer, Mapping):
+        answer = next((answer[key] for key in LIST_KEYS if key in answer), None)
+    if isinstance(answer, str | bytes) or not isinstance(answer, Sequence):
+        raise RetrieverError(f"{where} gave no list of passages", hint=f"a list, or one under {', '.join(LIST_KEYS)}")
+    return [_passage(value, place, where) for place, value in enumerate(answer[:k], start=1)]
+
+
+def _passage(value: Any, place: int, where: str) -> Passage:
+    if isinstance(value, str):
+        return Passage("", value)
+
+    def get(key: str) -> Any:
+        return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+
+    text = next((found for key in TEXT_KEYS if isinstance(found := get(key), str)), None)
+    if text is None:
+        raise RetrieverError(f"{where}: result {place} has no text ({', '.join(TEXT_KEYS)})")
+    id_, document = get("id"), get("document")
+    return Passage("" if id_ is None else str(id_), text, document if isinstance(document, str) else "")
