@@ -13,6 +13,7 @@ import typer
 from ragwatch import __version__
 from ragwatch.cli.audit import audit
 from ragwatch.cli.encoder import encoder
+from ragwatch.cli.golden import golden
 from ragwatch.cli.migrate import migrate
 from ragwatch.cli.options import (
     DEFAULT_CONFIG,
@@ -324,6 +325,7 @@ def history(
 jobs = typer.Typer(help="Run the jobs folder's jobs once, for cron, systemd timers and Kubernetes CronJobs.")
 app.add_typer(jobs, name="job", no_args_is_help=True)
 app.add_typer(encoder, name="encoder")
+app.add_typer(golden, name="golden")
 app.add_typer(migrate, name="migrate", no_args_is_help=True)
 
 
