@@ -26,7 +26,7 @@ def discordant(current: Sequence[QueryResult], *earlier: Sequence[QueryResult]) 
 
 
 def majority(runs: Sequence[QueryResult]) -> QueryResult:
-    """Return what most runs of one query say: the run with the median rank, nothing found being last.
+    """Return what most runs of one query say: the first with the median rank, nothing found being last.
 
     Of an even number of scored runs the last is left out, which favours neither rise nor fall. A forbidden text that
     any run retrieved was retrieved. The query is scored only if more than half of the runs were; otherwise the first
@@ -42,9 +42,8 @@ def majority(runs: Sequence[QueryResult]) -> QueryResult:
         reason = told if len(runs) == 1 else f"{len(runs) - len(scored)} of {len(runs)} runs failed: {told}"
         return replace(failed, forbidden=forbidden, reason=reason)
     odd = scored if len(scored) % 2 else scored[:-1]
-    # Sorting is stable: of runs with one rank the first is taken.
-    ordered = sorted(odd, key=lambda run: (not run.rank, run.rank))
-    return replace(ordered[len(ordered) // 2], forbidden=forbidden)
+    median = sorted(odd, key=lambda run: (not run.rank, run.rank))[len(odd) // 2].rank
+    return replace(next(run for run in odd if run.rank == median), forbidden=forbidden)
 
 
 def merge(current: Sequence[QueryResult], *again: Sequence[QueryResult]) -> tuple[QueryResult, ...]:
