@@ -193,8 +193,11 @@ def test_slices_are_judged_from_twenty_documents_on() -> None:
 def test_a_slice_explains_and_never_decides() -> None:
     names = [("a", n) for n in range(20)] + [("b", n) for n in range(20)]
     old, new = (
-        [QueryResult(f"{tag}{n}", f"{tag}{n}", Outcome.OK, rank(tag, n), tags=(tag,)) for tag, n in names]
-        for rank in (lambda tag, n: int(tag == "a" or n >= 12), lambda tag, n: int(tag == "b" or n >= 12))
+        [
+            QueryResult(f"{tag}{n}", f"{tag}{n}", Outcome.OK, int(tag == whole or n >= 12), tags=(tag,))
+            for tag, n in names
+        ]
+        for whole in ("a", "b")
     )
     verdict = against_one(new, old)
     assert {one.tag: one.decision for one in verdict.slices} == {"a": "worse", "b": "improved"}
@@ -235,7 +238,8 @@ def test_old_and_new_in_each_others_place_turn_the_verdict(pairs: list[tuple[int
     there, back = against_one(new, old), against_one(old, new)
     for one, other in zip(there.changes, back.changes, strict=True):
         assert one.difference == pytest.approx(-other.difference)
-        assert (one.p_worse, one.worse) == (pytest.approx(other.p_better), other.better)
+        assert one.p_worse == pytest.approx(other.p_better)
+        assert one.worse is other.better
     assert there.lost == back.won
 
 
