@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
+    "|probe compare|probe|baseline set|baseline show"
 )
 MIGRATE = "plan|start|status|gate|cutover|rollback|finish|abandon"
 NAMES += "".join(f"|migrate {step}" for step in MIGRATE.split("|"))
@@ -131,8 +132,13 @@ def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
     from ragwatch.config import load_config
 
     path = tmp_path / "ragwatch.toml"
-    path.write_text(blocks("toml")[0], encoding="utf-8")
+    whole = next(block for block in blocks("toml") if "collection =" in block)
+    path.write_text(whole, encoding="utf-8")
     assert load_config(path, {}).collection == "handbook"
+    for part in blocks("toml"):
+        if part != whole and "[[sources]]" not in part:
+            path.write_text(f'collection = "c"\n{part}\n[[sources]]\nname = "s"\npath = "s"\n', encoding="utf-8")
+            assert load_config(path, {}).collection == "c"
 
 
 def test_the_commands_of_the_makefile_are_the_readmes() -> None:

@@ -117,6 +117,8 @@ def mean_interval(values: NDArray[np.float64], *, confidence: float = CONFIDENCE
     n, alpha = len(values), 1 - confidence
     if not n:
         return 0.0, 1.0
+    # The bets go by what came before, and an order by name may well be an order by outcome.
+    values = np.random.default_rng(n).permutation(values)
     seen = np.arange(1, n + 1)
     means = (0.5 + np.cumsum(values)) / (seen + 1)
     variances = (0.25 + np.cumsum((values - means) ** 2)) / (seen + 1)
@@ -129,10 +131,12 @@ def mean_interval(values: NDArray[np.float64], *, confidence: float = CONFIDENCE
     apart = values[:, None] - grid[None, :]
     capital = np.maximum(np.cumsum(np.log1p(up * apart), axis=0), np.cumsum(np.log1p(-down * apart), axis=0))
     kept = np.flatnonzero((capital.max(axis=0) + np.log(0.5)) < np.log(1 / alpha))
+    mean = float(values.mean())
     if not kept.size:
-        return float(values.mean()), float(values.mean())
+        return mean, mean
     # One step outwards: the ends lie between the last value kept and the next one.
-    return max(0.0, float(grid[kept[0]]) - 1 / GRID), min(1.0, float(grid[kept[-1]]) + 1 / GRID)
+    low, high = float(grid[kept[0]]) - 1 / GRID, float(grid[kept[-1]]) + 1 / GRID
+    return max(0.0, min(low, mean)), min(1.0, max(high, mean))
 
 
 def false_discoveries(p_values: Mapping[str, float], *, share: float = 0.05) -> frozenset[str]:

@@ -38,7 +38,7 @@ def probe_text(report: ProbeReport, *, verbose: bool = False) -> RenderableType:
     else:
         decision = str(report.verdict.decision).replace("_", " ").upper()
         parts.append(Text.assemble((decision, STYLE[report.verdict.decision]), f"  collection {run.collection}"))
-        parts += [Text(f"  {escape(reason)}") for reason in report.verdict.reasons]
+        parts += [Text(f"  {reason}") for reason in report.verdict.reasons]
     parts += [Text(_asked(report), style="dim"), Text(), _measures_table(report)]
     if report.losses:
         parts += [Text(), _losses_table(report, verbose=verbose)]
@@ -108,11 +108,11 @@ def _remarks(report: ProbeReport) -> list[RenderableType]:
     remarks: list[RenderableType] = []
     forbidden = [one.id for one in report.run.results if one.forbidden]
     if forbidden:
-        named = ", ".join(escape(id) for id in forbidden[:SHOWN])
+        named = ", ".join(forbidden[:SHOWN])
         remarks.append(Text(f"A forbidden text was retrieved by: {named}", style="red"))
     gone = [one.id for one in report.run.results if str(one.outcome) == "evidence_gone"]
     if gone:
-        named = ", ".join(escape(id) for id in gone[:5]) + (", …" if len(gone) > 5 else "")
+        named = ", ".join(gone[:5]) + (", …" if len(gone) > 5 else "")
         remarks.append(
             Text(f"{len(gone)} taken out, their evidence has left the corpus ({named}): ragwatch golden review")
         )
@@ -120,7 +120,7 @@ def _remarks(report: ProbeReport) -> list[RenderableType]:
     for one in report.run.results:
         if str(one.outcome) in ("backend_error", "judge_error", "not_run"):
             errors[one.reason] = errors.get(one.reason, 0) + 1
-    remarks += [Text(f"{count} failed: {escape(reason)}", style="yellow") for reason, count in errors.items()]
+    remarks += [Text(f"{count} failed: {reason}", style="yellow") for reason, count in errors.items()]
     if report.overlap and (report.overlap.came or report.overlap.left):
         moved = report.overlap.came + report.overlap.left
         remarks.append(
@@ -141,13 +141,13 @@ def verdict_text(verdict: Verdict, k: int) -> RenderableType:
     """Return a comparison of two runs as a person reads it."""
     decision = str(verdict.decision).replace("_", " ").upper()
     parts: list[RenderableType] = [Text(decision, style=STYLE[verdict.decision])]
-    parts += [Text(f"  {escape(reason)}") for reason in verdict.reasons]
+    parts += [Text(f"  {reason}") for reason in verdict.reasons]
     if verdict.changes:
         parts += [Text(), _changes_table(verdict)]
     for name, ids in (("lost", verdict.lost), ("won", verdict.won), ("fell", verdict.fell), ("rose", verdict.rose)):
         if ids:
             more = f", and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-            parts.append(Text(f"{name} (hit@{k}): {', '.join(map(escape, ids[:SHOWN]))}{more}"))
+            parts.append(Text(f"{name} (hit@{k}): {', '.join(ids[:SHOWN])}{more}"))
     return Group(*parts)
 
 
