@@ -212,7 +212,9 @@ def _add(
             terminal.notice("nothing was written")
             return
     add_lines(place, lines)
-    terminal.notice(f"{queries(len(lines))} added to {place.path}; to decide on them: ragwatch golden review")
+    undecided = any(line.get("reviewed") is False or line.get("needs_review") for line in lines)
+    then = "; to decide on them: ragwatch golden review" if undecided else ""
+    terminal.notice(f"{queries(len(lines))} added to {place.path}{then}")
 
 
 def _need_terminal(hint: str) -> None:

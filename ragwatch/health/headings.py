@@ -43,8 +43,10 @@ def ask_of_heading(heading: str, title: str, wording: Wording) -> Question | Non
     if text is None and (not page or page == head or len(page.split()) > 7):
         text = f"What should I know about {wording.lower(head)}?" if len(content_words(head)) > 1 else None
     elif text is None:
-        form = _ABOUT[crc32(head.encode("utf-8", "replace")) % len(_ABOUT)]
-        text = form.format(page=page, head=wording.lower(head))
+        text = _ABOUT[crc32(head.encode("utf-8", "replace")) % len(_ABOUT)]
+        text = text.format(page=page, head=wording.lower(head))
+    elif page and page != head and len(content_words(text)) < 2:
+        text = f"{text.removesuffix('?')} (“{page}”)?"
     if text is None or not reads_well(text):
         return None
     return Question(text, "heading" if page and page != head else "title")

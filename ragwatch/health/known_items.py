@@ -33,6 +33,9 @@ RARE_DOCUMENTS = 2
 SHORT, LONG = 250, 1000
 """Words of a document."""
 
+BEGINNING = 4000
+"""Characters of a document that tell its language."""
+
 _BUCKETS = 1 << 18
 _ITEM = re.compile(r"^(?:[-*+•]|\d+[.)])\s+")
 _TERM_BLOCK = re.compile(r"^(\S[^\n]{0,48})\n[ \t]+(\S.*)", re.S)
@@ -133,7 +136,7 @@ class _Reading:
 
     def questions(self) -> Iterator[tuple[Question, str]]:
         prose = {place: list(_passages(section)) for place, section in enumerate(self.sections)}
-        if not looks_english(" ".join(text for texts in prose.values() for text in islice(texts, 40))):
+        if not looks_english(plain(self.document.text[:BEGINNING])):
             yield from self._keywords([text for texts in prose.values() for text in texts])
             return
         names = frozenset(name for texts in prose.values() for text in texts for name in _names(text))

@@ -189,7 +189,7 @@ def reads_well(question: str) -> bool:
         return False
     if set(words) & {"this", "these", "those", "such", "former", "latter", "below", "above"}:
         return False
-    passed = STOP_WORDS - PRONOUNS | {"i", "happens", "read", "know", "say"}
+    passed = STOP_WORDS - PRONOUNS | {"i", "we", "happens", "read", "know", "say"}
     return next((word for word in words[1:] if word not in passed), "") not in PRONOUNS
 
 

@@ -72,6 +72,8 @@ def span_of(text: str, quote: str) -> str:
     words = words_of(quote)
     if not words:
         return ""
+    if normalise(quote) in normalise(text):
+        return normalise(quote)
     pattern = r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)"
     found = re.search(pattern, normalise(text), flags=re.IGNORECASE)
     return found.group() if found else ""

@@ -8,6 +8,7 @@ from typing import Protocol
 from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json, normalise
 from ragwatch.errors import SourceError
+from ragwatch.health.quotes import QuoteIndex
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.ports import ReadOutcome, Source, Unreadable
 from ragwatch.probes.documents import BATCH, Told, documents, untold
@@ -148,14 +149,13 @@ def _read(
 
 def _moved(queries: Sequence[GoldenQuery], sources: Sequence[Source], progress: Told) -> dict[str, Evidence]:
     """Return the queries whose quote another document holds, looked for in one pass over the corpus."""
-    left = {query.id: normalise(query.quote) for query in queries}
+    index = QuoteIndex({query.id: query.quote for query in queries})
     found: dict[str, Evidence] = {}
-    for done, document in enumerate(documents(sources) if left else (), start=1):
-        text = normalise(document.text)
-        for one in [one for one, quote in left.items() if quote in text]:
-            found[one] = Evidence(EvidenceState.MOVED, document.key, "another document holds the quote")
-            del left[one]
+    for done, document in enumerate(documents(sources) if len(index) else (), start=1):
+        for name in list(index.held_by(document.text)):
+            found[name] = Evidence(EvidenceState.MOVED, document.key, "another document holds the quote")
+            index.drop(name)
         progress("documents searched for quotes that moved", done, None)
-        if not left:
+        if not len(index):
             break
     return found

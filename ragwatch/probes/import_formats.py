@@ -144,7 +144,7 @@ def csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 raise ConfigError(f"{path}:{reader.line_num}: more values than the header has columns")
             yield f"{path}:{reader.line_num}", {str(key).strip(): value or "" for key, value in row.items()}
     except csv.Error as error:
-        raise ConfigError(f"{path}:{reader.line_num}: not valid CSV: {error}") from None
+        raise ConfigError(f"{path}:{reader.reader.line_num}: not valid CSV: {error}") from None
 
 
 # -- RAGAS ----------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def queries(count: int) -> str:
 
 
 def _golden(count: int) -> str:
-    return f"golden {queries(count)}"
+    return "1 golden query" if count == 1 else f"{count:,} golden queries"
 
 
 def _table(*columns: str) -> Table:
