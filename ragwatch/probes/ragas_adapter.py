@@ -8,13 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from ragwatch.errors import ConfigError
 from ragwatch.probes.judge import JudgeSettings
-from ragwatch.probes.ragas_metrics import DEFAULT_JUDGE_METRICS
-from ragwatch.probes.ragas_types import Judged, JudgeReport, Sample
+from ragwatch.probes.ragas_metrics import (
+    DEFAULT_JUDGE_METRICS,
+    RETRIEVAL_METRICS,
+    Metric,
+    judge_metrics,
+    without_asking,
+)
+from ragwatch.probes.ragas_types import Judged, JudgeReport, Reason, Repeat, Sample
 
-Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""Queries in, one vector each, in order."""
+if TYPE_CHECKING:
+    from ragwatch.probes.judge_client import JudgeClient
+    from ragwatch.probes.ragas_process import Worker
+    from ragwatch.probes.ragas_run import Embed, Run
+
 Progress = Callable[[int, int], object]
 """Called with judgements done and judgements in all, repeats counted."""
 
@@ -36,16 +47,21 @@ class RagasSettings:
 class Ragas:
     """Owns the worker process: started when first needed, ended by `close`. Use it from one thread at a time."""
 
-    def __init__(self, settings: RagasSettings, *, embed: Embed | None = None) -> None:
+    def __init__(self, settings: RagasSettings, *, embed: "Embed | None" = None) -> None:
+        """`embed` turns queries into vectors, one each, in order; metrics that compare by meaning need it."""
         self.settings = settings
         self._embed = embed
+        self._worker: Worker | None = None
 
     def retrieval_metrics(self, samples: Sequence[Sample]) -> list[Judged]:
         """Return the four judge-free metrics of every sample, in the order of samples, then metrics.
 
-        Nothing retrieved scores 0 (`empty`). Raises `MissingExtraError` where the interpreter has no RAGAS.
+        Nothing retrieved scores 0 (`empty`). Raises `MissingExtraError` where the interpreter has no RAGAS, and
+        `ConfigError` where a sample's id comes twice.
         """
-        raise NotImplementedError
+        _distinct(samples)
+        found, _ = self._through(samples, RETRIEVAL_METRICS, 1, None, lambda _done, _total: None)
+        return found
 
     def judge(
         self,
@@ -56,13 +72,35 @@ class Ragas:
         """Ask the judge about every sample, `repeats` times, one sample at a time under each metric.
 
         Failures of the judge never raise: they are outcomes. Raises `ConfigError` for an unknown metric, one that
-        needs embeddings where there are none, a sample id that comes twice and where no judge is configured, and
-        `MissingExtraError` where the interpreter has no RAGAS.
+        needs embeddings where there are none, a sample id that comes twice and where no judge is configured,
+        `MissingExtraError` where the interpreter has no RAGAS, and `StateError` where the cache cannot be opened.
         """
-        raise NotImplementedError
+        from ragwatch.probes.judge_cache import AnswerCache
+        from ragwatch.probes.judge_client import JudgeClient
+        from ragwatch.probes.ragas_noise import noise_of
+
+        settings = self.settings.judge
+        if settings is None:
+            raise ConfigError("no judge is configured", hint="set judge.base_url and judge.model")
+        chosen = judge_metrics(metrics, embeddings=self._embed is not None)
+        _distinct(samples)
+        cache = AnswerCache(self.settings.cache)
+        client = JudgeClient(settings, cache)
+        try:
+            judged, run = self._through(samples, chosen, settings.repeats, client, progress)
+            usage = client.usage
+        finally:
+            client.close()
+            cache.close()
+        stopped, detail = (run and run.stopped) or (Reason.NONE, "")
+        noise = tuple(noise_of(metric.name, judged) for metric in chosen)
+        return JudgeReport(tuple(judged), noise, usage, stopped, detail, run.restarts if run else 0)
 
     def close(self) -> None:
         """End the worker. Safe to call twice; a later call starts another."""
+        if self._worker:
+            self._worker.end()
+        self._worker = None
 
     def __enter__(self) -> "Ragas":
         return self
@@ -71,3 +109,69 @@ class Ragas:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _through(
+        self,
+        samples: Sequence[Sample],
+        metrics: Sequence[Metric],
+        repeats: int,
+        client: "JudgeClient | None",
+        progress: Progress,
+    ) -> "tuple[list[Judged], Run | None]":
+        """Bring every sample under every metric through the worker, `repeats` times."""
+        from ragwatch.probes.ragas_run import Job, Run
+
+        certain: dict[int, Repeat] = {}
+        jobs: list[Job] = []
+        grid = [(sample, metric) for sample in samples for metric in metrics]
+        numbers = {place: range(place * repeats, (place + 1) * repeats) for place in range(len(grid))}
+        for place, (sample, metric) in enumerate(grid):
+            known = without_asking(metric, sample)
+            for repeat, number in enumerate(numbers[place]):
+                if known:
+                    certain[number] = known
+                else:
+                    jobs.append(Job(number, metric, sample, repeat))
+        run, found = None, dict(certain)
+        if jobs:
+            at_once = client.settings.concurrency if client else 1
+            run = Run(
+                self._start,
+                self._started(),
+                client=client,
+                embed=self._embed,
+                at_once=at_once,
+                stall_s=self.settings.stall_s,
+            )
+            try:
+                found |= run.go(jobs, lambda done: progress(len(certain) + done, len(grid) * repeats))
+            except BaseException:
+                run.worker.end(at_once=True)
+                raise
+            finally:
+                self._worker = run.worker
+        progress(len(found), len(grid) * repeats)
+        judged = [
+            Judged.of(metric.name, sample.id, [found[number] for number in numbers[place]])
+            for place, (sample, metric) in enumerate(grid)
+        ]
+        return judged, run
+
+    def _started(self) -> "Worker":
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = self._start()
+        return self._worker
+
+    def _start(self) -> "Worker":
+        from ragwatch.probes.ragas_process import Worker
+
+        return Worker(self.settings.python, self.settings.start_timeout_s)
+
+
+def _distinct(samples: Sequence[Sample]) -> None:
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.id in seen:
+            raise ConfigError(f"sample {sample.id!r} comes twice", hint="ids of samples must differ")
+        seen.add(sample.id)
