@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ragwatch.guard import guard
     from ragwatch.index.guards import Guard, Limits
     from ragwatch.pipeline import Pipeline
+    from ragwatch.probe import probe
     from ragwatch.reindex import Consent, Selection, plan_repair, reindex
     from ragwatch.sampling import Slice
     from ragwatch.scan import scan
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "open_pipeline",
     "plan_repair",
+    "probe",
     "reindex",
     "repair_vectors",
     "scan",
@@ -55,6 +57,7 @@ _HOME = {
     "Consent": "ragwatch.reindex",
     "Selection": "ragwatch.reindex",
     "plan_repair": "ragwatch.reindex",
+    "probe": "ragwatch.probe",
     "reindex": "ragwatch.reindex",
     "Slice": "ragwatch.sampling",
     "scan": "ragwatch.scan",

@@ -22,6 +22,7 @@ from ragwatch.index.migration import collection_state
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import Key, Passage, Retriever
 from ragwatch.probe_causes import Loss, explain
+from ragwatch.probe_index import IndexChecks, check_index
 from ragwatch.probe_overlap import Overlap, overlap
 from ragwatch.probe_runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
 from ragwatch.probes.evidence import EvidenceState, evidence
@@ -43,6 +44,8 @@ class ProbeReport:
     """The index holds the revisions that it held in the accepted run."""
     overlap: Overlap | None
     """How far the result lists moved since then, and how much of that the changed chunks explain."""
+    index: IndexChecks | None
+    """What stored vectors find in their own index; None where the collection itself is not under test."""
     moved: Mapping[str, str]
     """Query id → where its quote stands now, if not in the document that it names."""
     losses: tuple[Loss, ...]
@@ -68,6 +71,7 @@ class ProbeReport:
             "latency_s": {"p50": _quantile(latencies, 0.5), "p95": _quantile(latencies, 0.95)},
             "forbidden": [one.id for one in run.results if one.forbidden],
             "overlap": self.overlap.to_json() if self.overlap else None,
+            "index": self.index.to_json() if self.index else None,
             "moved": dict(self.moved),
             "lost": [loss.to_json() for loss in self.losses],
             "power": self.power.to_json(),
@@ -143,6 +147,7 @@ class Probing:
             against=baseline.accepted.id if baseline else "",
             unchanged=baseline is not None and state == baseline.accepted.state != "",
             overlap=overlap(self.pipeline, made, baseline.accepted) if baseline else None,
+            index=self._index(made),
             moved=dict(self._moved),
             losses=self._losses(verdict, made),
             power=power_for(results),
@@ -204,6 +209,12 @@ class Probing:
         return QueryResult(query.id, unit or (query.id if query.quote else ""), outcome, tags=query.tags, reason=reason)
 
     # -- concluding --------------------------------------------------------------------------------------------
+
+    def _index(self, made: ProbeRun) -> IndexChecks | None:
+        if made.settings.get("retriever") != "collection":
+            return None
+        lists = [one.retrieved for one in made.results if one.outcome.scored]
+        return check_index(self.pipeline, lists, self.k)
 
     def _losses(self, verdict: Verdict | None, made: ProbeRun) -> tuple[Loss, ...]:
         lost = frozenset(verdict.lost) if verdict else frozenset()

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 
-from ragwatch.app import Settings, estimate_plan, holder_name, load, open_pipeline
+from ragwatch.app import Settings, estimate_plan, holder_name, load, open_pipeline, open_state, run_probe, utc_now
 from ragwatch.cli.init import render_config
 from ragwatch.cli.terminal import Terminal
 from ragwatch.corpus.identity import normalise
@@ -22,7 +22,9 @@ from ragwatch.errors import NotFoundError
 from ragwatch.index.points import text_of
 from ragwatch.jobs import shipped_folder
 from ragwatch.pipeline import Pipeline
+from ragwatch.probe_runs import accept_baseline
 from ragwatch.reindex import plan_repair, reindex
+from ragwatch.render.probe import baseline_text, probe_text
 from ragwatch.render.text import plan_text, reindex_text, scan_text
 from ragwatch.scan import scan
 
@@ -87,21 +89,30 @@ def _play(directory: Path, fixtures: Path, pause: bool) -> None:
     stage.lay("v1")
     _repair(stage)
     _ask(stage, questions, judge=False)
+    _write_golden(stage, "v1_")
+    _probe(stage)
+    _accept(stage)
     stage.step("2  The handbook moves on: version 2. The index does not. The same questions again")
     stage.lay("v2")
     _ask(stage, questions, judge=True)
     stage.step("3  ragwatch scan: what is wrong, with evidence")
     _scan(stage)
-    stage.step("4  ragwatch plan: what a repair would do and cost")
+    stage.step("4  ragwatch probe: does it still answer its golden queries?")
+    _write_golden(stage, "")
+    _probe(stage)
+    stage.step("5  ragwatch plan: what a repair would do and cost")
     _plan(stage)
-    stage.step("5  ragwatch reindex: only the difference, then the proof")
+    stage.step("6  ragwatch reindex: only the difference, then the proof")
     _repair(stage)
-    stage.step("6  The same questions, answered from the repaired index")
+    stage.step("7  The same questions, and all golden queries, answered from the repaired index")
     _ask(stage, questions, judge=True)
+    _probe(stage)
     stage.step("Your own corpus")
     stage.console.print(
         "  ragwatch init --source DIR --collection NAME   # add --url http://127.0.0.1:6333 for a Qdrant server\n"
-        "  ragwatch doctor\n  ragwatch scan\n  ragwatch plan\n  ragwatch reindex",
+        "  ragwatch doctor\n  ragwatch scan\n  ragwatch plan\n  ragwatch reindex\n"
+        "  ragwatch audit                                 # are the stored vectors what the encoder makes?\n"
+        "  ragwatch golden generate --count 100           # questions of your own, then: ragwatch probe",
         markup=False,
     )
 
@@ -144,6 +155,34 @@ def _scan(stage: Stage) -> None:
     with open_pipeline(stage.settings().path) as pipeline, stage.terminal.progress() as progress:
         report = scan(pipeline, progress=progress)
     stage.console.print(scan_text(report))
+
+
+def _write_golden(stage: Stage, version: str) -> None:
+    """Write the golden queries that both versions answer, with the evidence of one of them."""
+    lines = (stage.fixtures / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    golden = [json.loads(line) for line in lines if line.strip()]
+    kept = [
+        {"id": one["id"], "query": one["query"], "document": one[f"{version}document"], "quote": one[f"{version}quote"]}
+        for one in golden
+        if one["quote"] and one["v1_quote"]
+    ]
+    text = "".join(json.dumps(query) + "\n" for query in kept)
+    (stage.directory / "golden.jsonl").write_text(text, encoding="utf-8")
+
+
+def _probe(stage: Stage) -> None:
+    settings = stage.settings()
+    with open_pipeline(settings.path, settings=settings) as pipeline, stage.terminal.progress() as progress:
+        report = run_probe(pipeline, settings, progress=progress)
+    stage.console.print()
+    stage.console.print(probe_text(report))
+
+
+def _accept(stage: Stage) -> None:
+    with open_state(stage.settings().path) as (state, collection):
+        accepted = accept_baseline(state, collection, None, utc_now())
+    stage.console.print("\n[bold]$ ragwatch baseline set[/bold]")
+    stage.console.print(baseline_text(accepted, accepted))
 
 
 def _plan(stage: Stage) -> None:

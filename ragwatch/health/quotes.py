@@ -72,8 +72,9 @@ def span_of(text: str, quote: str) -> str:
     words = words_of(quote)
     if not words:
         return ""
-    if normalise(quote) in normalise(text):
-        return normalise(quote)
-    pattern = r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)"
-    found = re.search(pattern, normalise(text), flags=re.IGNORECASE)
+    whole = normalise(text)
+    exactly, loosely = re.escape(normalise(quote)), r"\W+".join(map(re.escape, words))
+    found = re.search(rf"(?<!\w){exactly}(?!\w)", whole) or re.search(
+        rf"(?<!\w){loosely}(?!\w)", whole, flags=re.IGNORECASE
+    )
     return found.group() if found else ""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ragwatch.probe import ProbeReport
     from ragwatch.probe_runs import ProbeRun
 
+HEALTHY = 0.9
+"""Self-retrieval and ANN recall below which the line is coloured."""
 STYLE = {
     Decision.IMPROVED: "bold green",
     Decision.SAME: "bold green",
@@ -128,6 +130,15 @@ def _remarks(report: ProbeReport) -> list[RenderableType]:
                 f"Result lists overlap {percent(report.overlap.mean)} with the accepted run; "
                 f"{report.overlap.explained} of {moved} changes come from rewritten or deleted chunks.",
                 style="dim",
+            )
+        )
+    if report.index is not None:
+        found = report.index
+        remarks.append(
+            Text(
+                f"Of {found.sampled} stored vectors {percent(found.self_retrieval)} find themselves; approximate "
+                f"search finds {percent(found.ann_recall)} of what exact search finds; hubness {found.hubness:.1f}.",
+                style="dim" if found.self_retrieval > HEALTHY and found.ann_recall > HEALTHY else "yellow",
             )
         )
     if report.verdict is not None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from ragwatch.corpus.identity import Json
 from ragwatch.health.outcomes import Outcome, QueryResult
 from ragwatch.health.regression import power_for
 from ragwatch.probe import ProbeReport
 from ragwatch.probe_causes import Loss
+from ragwatch.probe_index import IndexChecks
 from ragwatch.probe_overlap import Overlap
 from ragwatch.probe_runs import ProbeRun, compare_runs
 from ragwatch.render.probe import baseline_text, power_text, probe_text, verdict_text
@@ -33,7 +35,7 @@ def run(name: str, lost: int = 0, failed: int = 0, gone: int = 0) -> ProbeRun:
         )
     for number in range(gone):
         results[60 + number] = replace(results[60 + number], outcome=Outcome.EVIDENCE_GONE, reason="gone")
-    settings = {"questions": "abc", "k": 5, "retriever": "collection"}
+    settings: dict[str, Json] = {"questions": "abc", "k": 5, "retriever": "collection"}
     return ProbeRun(name, "docs", 5, settings, "state", tuple(results), "2026-03-01T12:00:00+00:00")
 
 
@@ -44,6 +46,7 @@ def report(made: ProbeRun, against: ProbeRun | None) -> ProbeReport:
         against=against.id if against else "",
         unchanged=False,
         overlap=Overlap(COUNT, 0.91, 40, 40, 71) if against else None,
+        index=IndexChecks(40, 0.9875, 1.0, 1.1, 90) if against else None,
         moved={},
         losses=(),
         power=power_for(made.results),

@@ -74,6 +74,8 @@ def test_the_first_probe_measures_and_concludes_nothing(bench: Bench) -> None:
     assert (report.verdict, report.against) == (None, "")
     assert report.run.measures()["hit@5"].value == 1.0
     assert {result.outcome for result in report.run.results} == {Outcome.OK}
+    assert report.index is not None
+    assert (report.index.sampled, report.index.self_retrieval, report.index.ann_recall) == (40, 1.0, 1.0)
 
 
 def test_a_healthy_index_stays_the_same_and_is_accepted(bench: Bench) -> None:
