@@ -9,7 +9,7 @@ from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.probes.import_formats import Format, Proposal, Wanted, format_of, read_proposals
 
 BEIR = {
-    "queries.jsonl": '{"_id": "1", "text": "What is it?"}\n{"_id": "2", "text": "Unjudged"}\n{"_id": "3", "text": "Bad"}\n',
+    "queries.jsonl": '{"_id": "1", "text": "What is it?"}\n{"_id": "2", "text": "No"}\n{"_id": "3", "text": "Bad"}\n',
     "corpus.jsonl": '{"_id": "d1", "title": "T", "text": "A tower."}\n{"_id": "d2", "title": "Only", "text": ""}\n',
     "qrels/test.tsv": "query-id\tcorpus-id\tscore\n1\td2\t1\n1\td1\t2\n3\td1\t0\n9\td1\t1\n",
 }
