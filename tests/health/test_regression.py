@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragwatch.health.outcomes import Outcome, QueryResult
-from ragwatch.health.regression import decide, power_for
+from ragwatch.health.regression import Rule, decide, power_for
 from ragwatch.health.verdict import ACCEPTED, FROZEN, HIT, NOT_ENOUGH, RANK, Change, Decision, Verdict
 
 
@@ -72,12 +72,30 @@ def test_a_leak_that_no_step_shows_is_seen_against_the_frozen_baseline() -> None
     assert (len(verdict.lost), len(verdict.lost_since_baseline)) == (2, 10)
 
 
+def test_the_frozen_baseline_asks_for_more_than_a_step_does() -> None:
+    # Eight losses of eight flips: p = 0.004.
+    frozen, current = run([1] * 100), run([0] * 8 + [1] * 92)
+    assert decide(current, current, frozen).decision is Decision.SAME
+    assert decide(current, frozen, current).decision is Decision.WORSE
+
+
 def test_evidence_pushed_down_is_worse_though_every_hit_stays() -> None:
     verdict = against_one(run([2] * 15 + [1] * 45), run(GOOD))
     assert verdict.decision is Decision.WORSE
     assert of(verdict, HIT, ACCEPTED).p_worse == 1.0
     assert of(verdict, RANK, ACCEPTED).worse
     assert (len(verdict.fell), verdict.lost) == (15, ())
+
+
+def test_where_much_moves_by_itself_only_larger_drops_can_be_seen() -> None:
+    restless = against_one(run([1] * 10 + [0] * 10 + [1] * 80), run([0] * 10 + [1] * 10 + [1] * 80))
+    quiet = against_one(run([1] * 100), run([1] * 100))
+    assert restless.smallest > quiet.smallest + 0.05
+
+
+def test_no_drop_is_promised_that_is_too_small_to_be_called() -> None:
+    many = run([1] * 5_000)
+    assert against_one(many, many).smallest >= Rule().floor
 
 
 def test_a_certain_but_tiny_fall_is_not_called() -> None:
@@ -188,6 +206,15 @@ def test_slices_are_judged_from_twenty_documents_on() -> None:
     assert (slices["big"].decision, slices["big"].units) == ("worse", 60)
     assert (slices["small"].decision, slices["small"].units) == (NOT_ENOUGH, 19)
     assert slices["small"].difference == -1.0
+
+
+def test_a_slice_needs_more_than_a_level_of_its_own() -> None:
+    # Six losses of six: p = 0.016 in each of three slices.
+    tags = [f"t{n // 20}" for n in range(60)]
+    old = [replace(one, tags=(tag, tag)) for one, tag in zip(run([1] * 60), tags, strict=True)]
+    new = [replace(one, rank=int(n % 20 >= 6)) for n, one in enumerate(old)]
+    slices = against_one(new, old).slices
+    assert [(one.tag, one.decision, one.queries) for one in slices] == [(f"t{n}", "same", 20) for n in range(3)]
 
 
 def test_a_slice_explains_and_never_decides() -> None:
