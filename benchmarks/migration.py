@@ -26,6 +26,8 @@ from tests.servers.qdrant import running_qdrant
 from tests.verbs.live_migration import Remembering, Scene, begin, changes_between, migrate_and_back
 
 KILLS = 10
+LATEST = {"start": 60.0, "gate": 20.0, "cutover": 8.0, "rollback": 10.0}
+"""Seconds after which each step has been killed at the latest."""
 QUERIES = 150
 WINDOW = 128
 """Tokens that paraphrase-MiniLM-L3-v2 reads."""
@@ -94,7 +96,7 @@ def run(folder: Path, share: float, seed: int, pause: float) -> dict[str, Any]:
         with stopwatch() as building:
             begin(scene, versions[0], changes)
         note(f"old index built in {building.wall_s:.0f} s; migrating under load")
-        found = migrate_and_back(scene, kills=KILLS, seed=seed, longest=20.0, run_on=10.0)
+        found = migrate_and_back(scene, kills=KILLS, seed=seed, longest=LATEST, run_on=15.0)
         history = json.loads(scene.ragwatch("history", "--json", "--limit", "500").stdout)["runs"]
     found["texts_encoded"] = {"old": len(old.known), "new": len(new.known)}
     gates = [run["summary"] for run in history if run["summary"].get("step") == "gate" and run["outcome"] == "done"]

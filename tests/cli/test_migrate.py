@@ -283,7 +283,12 @@ def test_a_no_to_the_cutover_switches_nothing(aliased: Workspace) -> None:
     aliased.ragwatch("migrate", "start", "--yes")
     aliased.monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     asked: list[str] = []
-    aliased.monkeypatch.setattr("typer.confirm", lambda question, err: bool(asked.append(question)))
+
+    def no(question: str, *, err: bool) -> bool:
+        asked.append(question)
+        return False
+
+    aliased.monkeypatch.setattr("typer.confirm", no)
     outcome = aliased.ragwatch("migrate", "cutover")
     assert (outcome.code, outcome.out) == (ExitCode.DONE, "")
     assert asked[0].startswith("Switch live to live-")

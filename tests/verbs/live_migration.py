@@ -305,9 +305,11 @@ class Story:
     """What was done, for the report."""
 
     kills: list[str] = field(default_factory=list)
-    """Step and the phase that `migrate status` showed after each kill."""
+    """Each step that was killed, and what `migrate status` showed then: phase, points of the new collection."""
     waits: int = 0
     """Commands that met the lease of a killed process or of the scheduled repair, and were asked again."""
+    took: dict[str, float] = field(default_factory=dict)
+    """Seconds of the last run of each step that was not killed."""
     again: int = 0
     """Steps that an edit kept from being verified, and were asked again."""
 
@@ -316,13 +318,15 @@ def step(scene: Scene, story: Story, name: str, kills: int, draws: random.Random
     """Run one step, killed at random `kills` times, until it is done; return its report."""
     arguments = ["migrate", name, *(["--yes"] if name != "gate" else []), "--json"]
     for _ in range(200):
+        started = time.monotonic()
         # Starting the command takes about a second; a kill after that finds it at work.
         done = scene.ragwatch(*arguments, kill_after=draws.uniform(0.9, longest) if kills else None)
         if done.returncode == -9:
             kills -= 1
             shown = scene.ragwatch("migrate", "status", "--json")
             assert shown.returncode == 4, shown.stderr
-            story.kills.append(f"{name}: {json.loads(shown.stdout)['phase']}")
+            seen = json.loads(shown.stdout)
+            story.kills.append(f"{name}: {seen['phase']}, {seen['new']['points'] or 0} points")
         elif done.returncode == 11:
             # The lease of the process that was killed, or of the scheduled repair.
             story.waits += 1
@@ -332,11 +336,12 @@ def step(scene: Scene, story: Story, name: str, kills: int, draws: random.Random
             story.again += 1
         else:
             assert done.returncode == 0, done.stdout + done.stderr
+            story.took[name] = time.monotonic() - started
             if not kills:
                 report: dict[str, Any] = json.loads(done.stdout)
                 return report
             # Done before it could be killed: ask again, and kill sooner.
-            longest = max(1.2, longest * 0.7)
+            longest = max(1.0, longest * 0.7)
     raise AssertionError(f"{name} is never done")
 
 
@@ -415,11 +420,13 @@ def begin(scene: Scene, documents: Mapping[str, str], changes: Sequence[Change])
     (scene.folder / "new.toml").write_text(scene.encoder_table("new"), encoding="utf-8")
 
 
-def migrate_and_back(scene: Scene, *, kills: int, seed: int, longest: float, run_on: float) -> dict[str, Any]:
+def migrate_and_back(
+    scene: Scene, *, kills: int, seed: int, longest: Mapping[str, float], run_on: float
+) -> dict[str, Any]:
     """Migrate and roll back under load, killed at random `kills` times; return the figures.
 
-    `longest` and `run_on` are seconds: the latest kill, and how long the load goes on between the acts. Raises
-    `AssertionError` where anything is not as it must be.
+    `longest` and `run_on` are seconds: the latest kill of each step, and how long the load goes on between the acts.
+    Raises `AssertionError` where anything is not as it must be.
     """
     draws, story = random.Random(seed), Story()
     parts = {name: scene.part(name) for name in ("query", "edit", "keep")}
@@ -430,7 +437,8 @@ def migrate_and_back(scene: Scene, *, kills: int, seed: int, longest: float, run
             parts[name] = scene.part(name)
         time.sleep(run_on)
         started = time.monotonic()
-        follow(scene, step(scene, story, "rollback", 1, draws, longest))
+        soon = min(longest["rollback"], 0.8 * story.took["cutover"])
+        follow(scene, step(scene, story, "rollback", 1, draws, soon))
         figures["rolled_back_s"] = round(time.monotonic() - started, 1)
         time.sleep(run_on)
         _rest(scene, parts)
@@ -454,15 +462,17 @@ def _forward(
     parts: dict[str, "subprocess.Popen[str]"],
     kills: int,
     draws: random.Random,
-    longest: float,
+    longest: Mapping[str, float],
     run_on: float,
 ) -> dict[str, Any]:
     planned = scene.ragwatch("migrate", "plan", "--encoder", str(scene.folder / "new.toml"), "--json")
     assert planned.returncode == 0, planned.stderr
     started = time.monotonic()
-    filled = step(scene, story, "start", kills - 2 * (kills // 3), draws, longest)
-    step(scene, story, "gate", kills // 3, draws, longest)
-    over = step(scene, story, "cutover", kills // 3, draws, longest)
+    filled = step(scene, story, "start", kills - 2 * (kills // 3), draws, longest["start"])
+    step(scene, story, "gate", kills // 3, draws, longest["gate"])
+    # A cutover takes about as long as the gate that it repeats; later it would be killed when all is done.
+    soon = min(longest["cutover"], 0.8 * story.took["gate"])
+    over = step(scene, story, "cutover", kills // 3, draws, soon)
     figures = {
         "planned_chunks": json.loads(planned.stdout)["totals"]["encode_chunks"],
         "last_fill": filled["filled"],

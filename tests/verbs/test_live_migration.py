@@ -8,6 +8,8 @@ from tests.servers.embeddings import EmbeddingServer
 from tests.servers.qdrant import running_qdrant
 from tests.verbs.live_migration import Remembering, Scene, begin, changes_between, migrate_and_back
 
+LATEST = {"start": 6.0, "gate": 4.0, "cutover": 3.0, "rollback": 3.0}
+"""Seconds after which each step has been killed at the latest."""
 HANDBOOK = Path(__file__).parents[2] / "fixtures" / "handbook"
 
 
@@ -36,7 +38,7 @@ def test_nothing_fails_is_lost_or_comes_back(tmp_path: Path) -> None:
             pause=0.7,
         )
         begin(scene, before, changes)
-        found = migrate_and_back(scene, kills=6, seed=1, longest=3.0, run_on=1.0)
+        found = migrate_and_back(scene, kills=6, seed=1, longest=LATEST, run_on=1.0)
     asked = found["application"]
     assert len(found["kills"]) == 6
     assert asked["asked"] > 500
