@@ -20,6 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
     "|probe compare|probe|baseline set|baseline show"
+    "|golden generate|golden import|golden list|golden review|golden coverage"
 )
 MIGRATE = "plan|start|status|gate|cutover|rollback|finish|abandon"
 NAMES += "".join(f"|migrate {step}" for step in MIGRATE.split("|"))

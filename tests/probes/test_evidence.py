@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from ragwatch.corpus.document import Document
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.ports import Source
 from ragwatch.probes.evidence import EvidenceState, evidence
+from ragwatch.probes.golden import read_golden_file
+from ragwatch.sources.files import FileSource
 from tests.fakes.memory_source import MemorySource
 
 
@@ -94,3 +99,23 @@ def test_a_listing_that_breaks_off_still_finds_what_moved_before_it() -> None:
     source = MemorySource(DOCUMENTS, break_after=2)
     lost = [query("through the portal"), GoldenQuery("r", "?", "refunds.md", "nowhere at all")]
     assert states(lost, source, moved=True) == {"q": "moved memory:access.md", "r": "gone"}
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_handbooks_two_versions(version: str) -> None:
+    """The file names each quote's place in either version; asked of v1, a renamed document is where it was."""
+    handbook = Path(__file__).parents[2] / "fixtures" / "handbook"
+    source = FileSource("handbook", str(handbook / version))
+    file = read_golden_file(handbook / "golden.jsonl")
+    found = evidence(file.queries, Sources((source,)), look_for_moved=True)
+    expected = {}
+    for entry in file.entries:
+        query, then = entry.query, entry.fields
+        if not query.document:
+            expected[query.id] = "none"
+        elif version == "v2" or (then["v1_quote"], then["v1_document"]) == (query.quote, query.document):
+            expected[query.id] = "present"
+        else:
+            moved = then["v1_quote"] == query.quote
+            expected[query.id] = f"moved handbook:{then['v1_document']}" if moved else "gone"
+    assert {name: str(one) for name, one in found.items()} == expected
