@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragwatch.config import Config, load_config
+from ragwatch.config import load_config
+from ragwatch.config_sections import Config
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, holder_name, utc_now
-from ragwatch.config import Config
+from ragwatch.config_sections import Config
 from ragwatch.corpus.identity import canonical_json
 from ragwatch.errors import ConfigError, RagwatchError
 from ragwatch.health.retrieval import GoldenQuery

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 from ragwatch.app import Settings, load, open_pipeline
 from ragwatch.attestation import Attestation, accept, attest
 from ragwatch.audit import AuditRequest, audit
-from ragwatch.config import EncoderConfig, load_encoder
+from ragwatch.config import load_encoder
+from ragwatch.config_sections import EncoderConfig
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, EncoderMismatchError, NotFoundError, RagwatchError
 from ragwatch.guard import descriptor_in

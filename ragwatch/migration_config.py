@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ragwatch.config import ChunkerConfig, Config, EncoderConfig, config_error, line_of
+from ragwatch.config import config_error, line_of
+from ragwatch.config_sections import ChunkerConfig, Config, EncoderConfig
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.index.migration import Tables

@@ -3,7 +3,8 @@
 import importlib
 from pathlib import Path
 
-from ragwatch.config import (
+from ragwatch.config import read_secret
+from ragwatch.config_sections import (
     Config,
     EncoderConfig,
     FilesConfig,
@@ -11,7 +12,6 @@ from ragwatch.config import (
     SourceConfig,
     SqlConfig,
     StoreConfig,
-    read_secret,
 )
 from ragwatch.corpus.document import Chunker
 from ragwatch.corpus.identity import Json

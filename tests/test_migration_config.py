@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ragwatch.config import Config, load_config
+from ragwatch.config import load_config
+from ragwatch.config_sections import Config
 from ragwatch.migration_config import lines_to_change, tables_of, target_config, with_tables
 
 FILE = """\

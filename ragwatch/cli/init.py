@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from ragwatch.cli.terminal import Terminal
-from ragwatch.config import COLLECTION_NAME, DEFAULT_FILE, load_config
+from ragwatch.config import DEFAULT_FILE, load_config
+from ragwatch.config_sections import COLLECTION_NAME
 from ragwatch.errors import ConfigError
 from ragwatch.jobs import jobs_folder, shipped_folder
 
