@@ -145,7 +145,8 @@ class Examination:
     def _variants(self, texts: Sequence[str], tokens: Sequence[int]) -> dict[str, Vectors]:
         found = {}
         some = texts[:VARIANTS]
-        for name, changed in text_variants(some, tokens[: len(some)]).items():
+        count = self.pipeline.encoder.count_tokens
+        for name, changed in text_variants(some, tokens[: len(some)], count_tokens=count).items():
             rows = self._encoded(changed)
             usable = [row for row in rows if row is not None]
             if len(usable) == len(rows):
