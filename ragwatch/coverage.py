@@ -74,7 +74,7 @@ class Coverage:
     """Lines whose query the encoder refuses."""
     traffic: Traffic
     sampled: int
-    """Of so many distinct queries one was compared; 1: all were."""
+    """Of so many of the less frequent distinct queries one was compared, and stands for all; 1: each was."""
     golden: int
     radius: float
     clusters: tuple[Suggestion, ...]

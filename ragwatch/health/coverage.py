@@ -110,7 +110,7 @@ class Traffic:
     """A query log, assigned to golden queries."""
 
     lines: int
-    """Queries that were compared, each line counted."""
+    """Lines of the queries that were compared, or that those stand for."""
     distinct: int
     nearest: Mapping[int, int]
     """Place of the golden query → lines that are nearest to it and within the radius; -1: beyond."""

@@ -36,6 +36,8 @@ STOP_WORDS = _words(
     "few many much more most other some such own same about above below between after before during until while "
     "because through up down out off per via yes"
 )
+_ENGLISH = _words("the a and of to that for with are this it from by")
+"""Words of which other languages have two or three at most."""
 _MARKUP = (
     (re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r":[a-z:+-]+:`([^`<]*?)(?: *<[^>]*>)?`"), r"\1"),
@@ -66,6 +68,6 @@ def overlap(question: str, quote: str) -> float:
 
 
 def looks_english(text: str) -> bool:
-    """Say whether enough of the words are English stop words for rules of English grammar to apply."""
+    """Say whether the words that only English is made of are a tenth of the text, enough for rules of its grammar."""
     words = re.findall(r"\w+", text.casefold())
-    return len(words) > 3 and sum(word in STOP_WORDS for word in words) >= 0.2 * len(words)
+    return len(words) > 3 and sum(word in _ENGLISH for word in words) >= 0.1 * len(words)

@@ -41,6 +41,8 @@ _HAS = re.compile(
     rf"^([^,;:]{{3,60}}) (has|have) ({'|'.join(sorted(NUMBER_WORDS))}|\d[\d.,]*) ([^\d,;:]{{3,40}})", re.I
 )
 _PARTS = re.compile(r", |[;–—]|: | - | (?:and|or|but)\b")
+_LABEL = re.compile(r"^[A-Z]{4,}(?: [A-Z]{2,})*:? +(?=[A-Z])")
+"""BACKGROUND, RESULTS: a section's name that ran into its first sentence."""
 _CUT = re.compile(rf" (?={'|'.join(('in', 'from', 'for', 'on', 'at', 'with', 'by', 'since', 'within', 'between'))} )")
 
 
@@ -73,7 +75,7 @@ def questions_of(sentence: str, wording: Wording) -> Iterator[Question]:
 
     A statement is a whole sentence of at most 45 words. Markup is taken off, and what stands in brackets.
     """
-    text = plain(sentence)
+    text = _LABEL.sub("", plain(sentence))
     if not re.match(r"[A-Z0-9\"“(]", text) or not text.endswith((".", "!")) or len(text.split()) > 45:
         return
     text = re.sub(r" ?\([^()]*\)", "", text).rstrip(".!").strip()
@@ -85,7 +87,10 @@ def questions_of(sentence: str, wording: Wording) -> Iterator[Question]:
 
 def _condition(text: str, wording: Wording) -> Iterator[Question]:
     found = _CONDITION.match(text)
-    if found and len(content_words(found[2])) >= 2:
+    if not found or len(content_words(found[2])) < 2:
+        return
+    # "When cultured in milk": a clause without a subject of its own.
+    if not found[2].split(maxsplit=1)[0].endswith(("ed", "ing", "ly")):
         yield Question(f"What happens {found[1].lower()} {wording.lower(found[2])}?", "condition")
 
 
@@ -108,7 +113,7 @@ def _definition(text: str, wording: Wording) -> Iterator[Question]:
 
 def _count(text: str, wording: Wording) -> Iterator[Question]:
     found = _HAS.match(text)
-    if not found or not _is_subject(found[1].split()):
+    if not found or text[found.end() :][:1].isdigit() or not _is_subject(found[1].split()):
         return
     counted = re.split(rf" (?:{'|'.join(sorted(PREPOSITIONS))}|and|that|which|is|are)\b", found[4])[0].strip()
     if content_words(counted) and not counted.endswith(("er", "est")):
@@ -137,7 +142,8 @@ def _asked(front: str, rest: str, *, negative: bool) -> Iterator[Question]:
         main = _main(whole[: tail.start()])
         yield Question(_joined(wanted, front, "not" if negative else "", main), "clause")
     elif span and not negative:
-        main = _main(f"{whole[: span.start()]} {whole[span.end() : tail.start() if tail else None]}")
+        after = whole[span.end() : tail.start() if tail else None]
+        main = _main(f"{whole[: span.start()]} {'' if after.startswith(' of ') else after}")
         yield Question(_joined(_ASKED_SPAN[span[1].lower()], front, main), "time")
     elif _ONLY_SPAN.match(whole) and front.split(maxsplit=1)[0] in ("is", "was"):
         yield Question(_joined("How long", front), "time")

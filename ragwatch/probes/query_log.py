@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,12 @@ ATTRIBUTES = (
     *("gen_ai.content.prompt", "db.query.text", "query", "query.text", "rag.query"),
 )
 """Attributes of a span or its events that are tried in turn: GenAI conventions old and new, OpenInference."""
+OFTEN = 1000
+"""A query that is one line in so many, or more, is frequent."""
 LARGEST = 512 * 1024 * 1024
 """Bytes of a log that is one JSON value over several lines, which has to be read whole."""
+
+_BUCKETS = 1 << 20
 
 
 @dataclass
@@ -28,25 +33,30 @@ class QueryCounts:
 
     Queries are the same if their words are, case folded. Beyond `most` distinct ones a random half is let go, and so
     on: what remains is a uniform sample of the distinct queries, each with its exact count (Gibbons, "Distinct
-    sampling for highly-accurate answers to distinct values queries", VLDB 2001).
+    sampling for highly-accurate answers to distinct values queries", VLDB 2001). A frequent query that fell out of
+    the sample would take its share of the traffic along, so those in `frequent` are never let go.
     """
 
     most: int
+    frequent: frozenset[int] = frozenset()
+    """Buckets of hashes that hold a query of at least one line in `OFTEN`."""
     lines: int = 0
     """Queries seen, those of let-go texts included."""
     skipped: int = 0
     """Lines or spans without a query."""
     first_skipped: str = ""
     halvings: int = 0
+    buckets: "array[int]" = field(default_factory=lambda: array("Q", bytes(8 * _BUCKETS)))
     counts: dict[bytes, tuple[str, int]] = field(default_factory=dict)
 
     def add(self, text: str) -> None:
         self.lines += 1
         key = hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        self.buckets[_bucket(key)] += 1
         if self._kept(key):
             first, times = self.counts.get(key, (text, 0))
             self.counts[key] = (first, times + 1)
-        while len(self.counts) > self.most:
+        while len(self.counts) > self.most and self.halvings < 64:
             self.halvings += 1
             self.counts = {key: value for key, value in self.counts.items() if self._kept(key)}
 
@@ -54,29 +64,45 @@ class QueryCounts:
         self.skipped += 1
         self.first_skipped = self.first_skipped or where
 
+    def frequent_buckets(self) -> frozenset[int]:
+        """Return the buckets that hold the queries of at least one line in `OFTEN`, and a few others."""
+        least = max(2, self.lines // OFTEN)
+        return frozenset(place for place, times in enumerate(self.buckets) if times >= least)
+
     def _kept(self, key: bytes) -> bool:
+        return self._sampled(key) or _bucket(key) in self.frequent
+
+    def _sampled(self, key: bytes) -> bool:
         return int.from_bytes(key[:8], "big") % (1 << self.halvings) == 0
 
     def most_frequent_first(self) -> list[tuple[str, int]]:
-        """Return (text as first seen, times), in an order that depends on the content alone."""
-        ordered = sorted(self.counts.items(), key=lambda entry: (-entry[1][1], entry[0]))
-        return [value for _, value in ordered]
+        """Return (text as first seen, lines that it stands for), in an order that depends on the content alone.
+
+        A sampled query stands for those that were let go as well.
+        """
+        stands_for = [
+            (text, times if _bucket(key) in self.frequent else times << self.halvings, key)
+            for key, (text, times) in self.counts.items()
+        ]
+        return [(text, lines) for text, lines, _ in sorted(stands_for, key=lambda one: (-one[1], one[2]))]
+
+
+def _bucket(key: bytes) -> int:
+    return int.from_bytes(key[8:], "big") % _BUCKETS
 
 
 def count_queries(path: Path, *, name: str = "", most: int = 50_000) -> QueryCounts:
-    """Read a log. `name` is the field (dotted path) or attribute that holds the query.
+    """Read a log, twice where it holds more than `most` distinct queries: first to learn which are frequent.
 
-    Raises `NotFoundError` where there is no such file, `ConfigError` where it cannot be read or holds no query at all,
-    naming the first line that was passed over.
+    `name` is the field (dotted path) or attribute that holds the query. Raises `NotFoundError` where there is no such
+    file, `ConfigError` where it cannot be read or holds no query at all, naming the first line that was passed over.
     """
     counts = QueryCounts(most)
     try:
-        for where, text in _queries(path, name):
-            query = normalise(text or "")
-            if query:
-                counts.add(query)
-            else:
-                counts.skip(where)
+        _count(path, name, counts)
+        if counts.halvings:
+            counts = QueryCounts(most, counts.frequent_buckets())
+            _count(path, name, counts)
     except FileNotFoundError:
         raise NotFoundError(f"there is no query log {path}", hint="give a file of queries, one a line") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
@@ -89,6 +115,15 @@ def count_queries(path: Path, *, name: str = "", most: int = 50_000) -> QueryCou
             hint=f"--field names the field or attribute; tried: {tried}",
         )
     return counts
+
+
+def _count(path: Path, name: str, counts: QueryCounts) -> None:
+    for where, text in _queries(path, name):
+        query = normalise(text or "")
+        if query:
+            counts.add(query)
+        else:
+            counts.skip(where)
 
 
 def _queries(path: Path, name: str) -> Iterator[tuple[str, str | None]]:

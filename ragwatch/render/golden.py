@@ -177,11 +177,9 @@ def _meaning(found: Coverage) -> str:
 
 
 def _compared(found: Coverage) -> str:
-    said = (
-        f"{number(found.lines, 'line')}; compared: {found.traffic.lines:,} of them, {found.traffic.distinct:,} distinct"
-    )
+    said = f"{number(found.lines, 'line')}; compared: {found.traffic.distinct:,} distinct"
     if found.sampled > 1:
-        said += f" (a sample: 1 in {found.sampled} distinct queries)"
+        said += f" (the frequent ones, and 1 in {found.sampled} of the others, standing for them all)"
     if found.refused:
         said += f"; {found.refused:,} refused by the encoder"
     return said + (f"; {found.skipped:,} without a query, first {found.first_skipped}" if found.skipped else "")

@@ -27,6 +27,11 @@ WORDING = Wording(frozenset({"Pebble", "Wren"}), frozenset({"canopy"}))
         ("If the log shows no excursion, a person looks at it.", "What happens if the log shows no excursion?"),
         ("A pickup code has eight digits and is shown in the app.", "How many digits does a pickup code have?"),
         ("Tarnbox is a refrigerated parcel locker.", "What is tarnbox?"),
+        ("BACKGROUND Ulcerative colitis is a chronic bowel disease.", "What is ulcerative colitis?"),
+        (
+            "Patients are treated with filters within 24 hours of ingestion.",
+            "How soon are patients treated with filters?",
+        ),
         ("The canopy is a roof for one or two towers.", "What is the canopy?"),
         ("A cluster means the grid, a single tower means a plug.", "What does a cluster mean?"),
         ("Pebble Plus subscriptions may be ended at any time.", "May Pebble Plus subscriptions be ended at any time?"),
@@ -53,6 +58,8 @@ def test_what_a_statement_answers(statement: str, question: str) -> None:
         "Ten minutes is enough for a Wren.",
         "The app says that towers are closed.",
         "You have 25 minutes before they warm.",
+        "When cultured in milk for a while, the cells differ.",
+        "The mouse has three BMP2 receptors.",
     ],
 )
 def test_what_cannot_be_asked_alone_is_not_asked(statement: str) -> None:
@@ -125,6 +132,10 @@ def test_markup_is_taken_off() -> None:
 
 def test_other_languages_are_told_from_english() -> None:
     assert looks_english("The tower is closed when it is cold, and a note is on the door.")
+    assert looks_english(
+        "Replication stress induces bridging at fragile sites, and the cause of it is known to nobody."
+    )
+    assert not looks_english("De toren is gesloten in de winter, of het is te koud, en over de deur hangt een brief.")
     assert not looks_english("Der Turm ist geschlossen, wenn es kalt ist, und ein Zettel hängt an der Tür.")
 
 

@@ -82,7 +82,7 @@ def test_a_log_without_a_query_names_what_was_tried(tmp_path: Path) -> None:
         count_queries(tmp_path / "none")
 
 
-def test_memory_is_bounded_and_what_is_kept_is_counted_exactly() -> None:
+def test_memory_is_bounded_and_what_is_kept_stands_for_the_rest() -> None:
     counts = QueryCounts(most=100)
     for times in range(3):
         for number in range(2000):
@@ -92,8 +92,20 @@ def test_memory_is_bounded_and_what_is_kept_is_counted_exactly() -> None:
     kept = counts.most_frequent_first()
     assert counts.lines == 7000
     assert 20 <= len(kept) <= 100
-    assert all(times == 3 + int(text.split()[1]) % 2 for text, times in kept)
-    assert len(kept) << counts.halvings == pytest.approx(2000, rel=0.6)
+    assert all(lines >> counts.halvings == 3 + int(text.split()[1]) % 2 for text, lines in kept)
+    assert sum(lines for _, lines in kept) == pytest.approx(7000, rel=0.6)
+
+
+def test_a_frequent_query_is_never_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    lines = [f"query {number}" for number in range(3000)] + ["how do I pay"] * 2000 + ["who pays"] * 20
+    path.write_text("\n".join(lines), encoding="utf-8")
+    counts = count_queries(path, most=300)
+    kept = counts.most_frequent_first()
+    assert len(kept) <= 300
+    assert kept[0] == ("how do I pay", 2000)
+    assert ("who pays", 20) in kept
+    assert sum(stood for _, stood in kept) == pytest.approx(len(lines), rel=0.25)
 
 
 def test_the_order_depends_on_the_content_alone() -> None:
