@@ -41,6 +41,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/churn.py
+	$(BIN)/python benchmarks/migration.py
 	$(BIN)/python benchmarks/drift.py
 
 clean:

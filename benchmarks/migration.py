@@ -107,9 +107,9 @@ def run(folder: Path, share: float, seed: int, pause: float) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--share", type=float, default=0.25, help="of the documents")
+    parser.add_argument("--share", type=float, default=0.2, help="of the documents")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two edits")
+    parser.add_argument("--pause", type=float, default=2.5, help="seconds between two edits")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ragwatch-migration-") as folder:
         found = run(Path(folder), arguments.share, arguments.seed, arguments.pause)
