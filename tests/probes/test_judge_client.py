@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ragwatch.errors import StateError
 from ragwatch.probes.judge import JudgeSettings
 from ragwatch.probes.judge_answer import JudgeFailedError
 from ragwatch.probes.judge_cache import FILE, AnswerCache
@@ -102,7 +104,7 @@ def test_tokens_that_nobody_counted_are_estimated_and_said_so(asker: Asker, serv
     [
         (Status(500), Reason.SERVER_ERROR),
         (Status(503), Reason.SERVER_ERROR),
-        (Status(429), Reason.RATE_LIMITED),
+        (Status(429, {"Retry-After": "0"}), Reason.RATE_LIMITED),
         (Status(408), Reason.TIMEOUT),
         (Reset(), Reason.UNREACHABLE),
     ],
@@ -331,6 +333,23 @@ def test_the_cache_holds_no_secret_and_is_its_owners(asker: Asker, server: Judge
         content = file.read_bytes()
         assert not any(secret in content for secret in (KEY.encode(), b"a-password", b"in-the-query", PROMPT.encode()))
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+
+
+def test_a_cache_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(StateError, match=f"{FILE} cannot be used: file is not a database"):
+        AnswerCache(tmp_path)
+
+
+def test_a_cache_that_breaks_meanwhile_only_costs_a_request(asker: Asker, server: JudgeServer, tmp_path: Path) -> None:
+    client = asker(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("DROP TABLE answers")
+    database.close()
+    answer = client.ask(QUESTION)
+    client.keep(answer.key, answer.text)
+    assert client.ask(QUESTION).key == answer.key
+    assert len(server.requests) == 2
 
 
 def test_secrets_are_in_no_log_and_no_representation(

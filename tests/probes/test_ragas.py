@@ -314,6 +314,18 @@ def test_the_sample_in_hand_is_lost_with_the_worker_and_no_other(ragas: Ragas, s
     assert report.judged[1].repeats[0].detail == "the worker ended: killed by signal 9"
 
 
+def test_an_interruption_ends_the_worker_and_a_later_run_starts_another(ragas: Ragas, server: JudgeServer) -> None:
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    server.script.append(Hang())
+    with Ragas(with_judge(ragas, concurrency=1).settings) as fresh:
+        with pytest.raises(KeyboardInterrupt):
+            fresh.judge(samples(2), ["context_recall"], interrupt)
+        server.stopping.set()
+        assert outcomes(fresh.judge(samples(1), ["context_recall"])) == {(Outcome.OK, Reason.NONE): 3}
+
+
 def test_nothing_of_ragas_is_imported_here() -> None:
     code = "import sys, ragwatch.probes.ragas_adapter, ragwatch.probes.ragas_run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -111,7 +111,7 @@ def test_a_worker_that_hangs_is_ended_and_replaced(interpreter: Interpreters, tm
     first = (
         f"mark = pathlib.Path({str(tmp_path / 'mark')!r})\nif not mark.exists():\n    mark.touch(); time.sleep(60)\n"
     )
-    found = metrics(interpreter(READY + "\n" + first + ANSWER.replace("VALUE", "1.0")), stall_s=1.0)
+    found = metrics(interpreter(READY + "\n" + first + ANSWER.replace("VALUE", "1.0")), stall_s=2.0)
     assert counts(found) == {(Outcome.JUDGE_ERROR, Reason.WORKER_STALLED): 1, (Outcome.OK, Reason.NONE): 5}
 
 
