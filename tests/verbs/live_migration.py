@@ -45,6 +45,9 @@ class Remembering:
         self.encoder = encoder
         self.known: dict[str, Vectors] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.encoder, name)
+
     def encode(self, texts: Sequence[str], *, kind: Any = "passage") -> Vectors:
         """Queries and passages have one prompt, so `kind` changes nothing."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
