@@ -49,10 +49,11 @@ class Power:
         }
 
 
-def power(units: int, drop: float, *, alpha: float, churn: float = CHURN) -> float:
+def power(units: int, drop: float, *, alpha: float, churn: float = CHURN, floor: float = 0.0) -> float:
     """Return the chance that the exact one-sided sign test at `alpha` calls a fall of `drop` in hit@k.
 
-    `units` is the number of documents; `drop` and `churn` are shares of them. Raises `ValueError` where one is no
+    `units` is the number of documents; `drop`, `churn` and `floor`, the smallest observed fall that is called one,
+    are shares of them. Raises `ValueError` where one is no
     share.
     """
     if not (0 <= drop <= 1 and 0 <= churn <= 1):
@@ -67,19 +68,25 @@ def power(units: int, drop: float, *, alpha: float, churn: float = CHURN) -> flo
     if not flipped:
         return 0.0
     numbers = np.arange(units + 1)
-    critical = _critical(units, alpha)
+    critical = np.maximum(_critical(units, alpha), np.ceil((numbers + floor * units) / 2 - 1e-9))
     called = np.where(critical <= numbers, bdtrc(critical - 1.0, numbers, lost / flipped), 0.0)
     return float(min(1.0, np.sum(binom.pmf(numbers, units, flipped) * called)))
 
 
-def smallest_drop(units: int, *, alpha: float, churn: float = CHURN, wanted: float = POWER) -> float:
+def smallest_drop(
+    units: int, *, alpha: float, churn: float = CHURN, floor: float = 0.0, wanted: float = POWER
+) -> float:
     """Return the smallest fall in hit@k that is called with a power of `wanted`; 1.0 where none is."""
-    if power(units, 1.0, alpha=alpha, churn=churn) < wanted:
+
+    def seen(drop: float) -> bool:
+        return power(units, drop, alpha=alpha, churn=churn, floor=floor) >= wanted
+
+    if not seen(1.0):
         return 1.0
     low, high = 0.0, 1.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(units, middle, alpha=alpha, churn=churn) >= wanted else (middle, high)
+        low, high = (low, middle) if seen(middle) else (middle, high)
     return high
 
 
@@ -89,25 +96,27 @@ def power_of(
     *,
     step: float,
     chart: float,
+    floor: float = 0.0,
     churn: float = CHURN,
     steps: Sequence[float] = STEPS,
     leaks: Sequence[float] = LEAKS,
 ) -> Power:
     """Return what a set can see when falls since the accepted state are tested at `step`, others at `chart`."""
-    looks = range(1, WEEKS + 1)
-    late = {week: min(1.0, churn * week) for week in looks}
-    alarms = WEEKS * power(units, 0.0, alpha=step, churn=churn)
-    alarms += sum(power(units, 0.0, alpha=chart, churn=late[week]) for week in looks)
+
+    def at_once(drop: float) -> float:
+        return power(units, drop, alpha=step, churn=churn, floor=floor)
+
+    def since_baseline(drop: float, weeks: int) -> float:
+        return power(units, min(1.0, drop), alpha=chart, churn=min(1.0, churn * weeks), floor=floor)
+
+    weeks = range(1, WEEKS + 1)
     return Power(
         units=units,
         queries=queries,
-        smallest=smallest_drop(units, alpha=step, churn=churn),
-        steps={drop: power(units, drop, alpha=step, churn=churn) for drop in steps},
-        leaks={
-            leak: max(power(units, min(1.0, leak * week), alpha=chart, churn=late[week]) for week in looks)
-            for leak in leaks
-        },
-        false_alarms=min(1.0, alarms),
+        smallest=smallest_drop(units, alpha=step, churn=churn, floor=floor),
+        steps={drop: at_once(drop) for drop in steps},
+        leaks={leak: max(since_baseline(leak * week, week) for week in weeks) for leak in leaks},
+        false_alarms=min(1.0, WEEKS * at_once(0.0) + sum(since_baseline(0.0, week) for week in weeks)),
     )
 
 

@@ -2,8 +2,8 @@
 
 Two comparisons, each on hit@k and on the reciprocal rank, one value a document: with the last accepted state (a fall
 at once) and, more strictly, with the frozen baseline (a leak that no single step shows). The test is the exact paired
-sign-flip test. Levels are set so that a quarter of weekly probes of a healthy index raises a false alarm in at most
-2 % of cases (`benchmarks/probe_power.py`).
+sign-flip test, and what it calls must be large enough to matter. Levels and floors are set so that a quarter of weekly
+probes of a healthy index raises a false alarm in at most 2 % of cases (`benchmarks/probe_power.py`).
 
 What the caller owes: a run is tested only when the index has changed since the accepted state (a rerun is no new
 evidence), queries that changed have been asked again and merged (`reruns`), and the accepted state is the last run
@@ -33,15 +33,21 @@ class Rule:
     """Levels of the tests, and what is too small to matter."""
 
     step_hit: float = 0.01
-    step_rank: float = 0.001
+    step_rank: float = 0.0005
     chart_hit: float = 0.002
-    chart_rank: float = 0.0005
-    floor: float = 0.01
+    chart_rank: float = 0.0002
+    floor: float = 0.025
     """Smallest change of a mean that is called one, however certain it is."""
+    floor_documents: float = 4.0
+    """The same as a number of documents, for small sets: a query here and there is churn. The larger one holds."""
     errors: float = 0.05
     """Share of failed queries above which nothing is concluded."""
     slices: float = 0.01
     """Expected share of false ones among the slices that are called."""
+
+    def floor_of(self, units: int) -> float:
+        """Return the smallest change of a mean over so many documents that is called one."""
+        return max(self.floor, self.floor_documents / units) if units else 1.0
 
 
 DEFAULT = Rule()
@@ -88,7 +94,8 @@ def power_for(results: Sequence[QueryResult], *, rule: Rule = DEFAULT, churn: fl
     """Return what the set behind a run could see on hit@k, from its scored queries."""
     scored = [one for one in results if one.outcome.scored and one.unit]
     units = len({one.unit for one in scored})
-    return power_of(units, len(scored), step=rule.step_hit, chart=rule.chart_hit, churn=churn)
+    floor = rule.floor_of(units)
+    return power_of(units, len(scored), step=rule.step_hit, chart=rule.chart_hit, floor=floor, churn=churn)
 
 
 # --- pairs ---------------------------------------------------------------------------------------------------
@@ -128,14 +135,14 @@ def _by_document(pairs: Sequence[Pair], value: Value) -> tuple[NDArray[np.float6
 
 def _changes(pairs: Mapping[str, Sequence[Pair]], rule: Rule) -> tuple[Change, ...]:
     return (
-        _change(HIT, ACCEPTED, pairs[ACCEPTED], _hit, rule.step_hit, rule.floor),
-        _change(RANK, ACCEPTED, pairs[ACCEPTED], _reciprocal, rule.step_rank, rule.floor),
-        _change(HIT, FROZEN, pairs[FROZEN], _hit, rule.chart_hit, rule.floor),
-        _change(RANK, FROZEN, pairs[FROZEN], _reciprocal, rule.chart_rank, rule.floor),
+        _change(HIT, ACCEPTED, pairs[ACCEPTED], _hit, rule.step_hit, rule),
+        _change(RANK, ACCEPTED, pairs[ACCEPTED], _reciprocal, rule.step_rank, rule),
+        _change(HIT, FROZEN, pairs[FROZEN], _hit, rule.chart_hit, rule),
+        _change(RANK, FROZEN, pairs[FROZEN], _reciprocal, rule.chart_rank, rule),
     )
 
 
-def _change(measure: str, against: str, pairs: Sequence[Pair], value: Value, alpha: float, floor: float) -> Change:
+def _change(measure: str, against: str, pairs: Sequence[Pair], value: Value, alpha: float, rule: Rule) -> Change:
     before, after = _by_document(pairs, value)
     differences = after - before
     low, high = mean_interval((differences + 1) / 2)
@@ -151,7 +158,7 @@ def _change(measure: str, against: str, pairs: Sequence[Pair], value: Value, alp
         p_worse=p_down(differences),
         p_better=p_up(differences),
         alpha=alpha,
-        floor=floor,
+        floor=rule.floor_of(len(before)),
     )
 
 
@@ -160,14 +167,14 @@ def _slices(pairs: Sequence[Pair], rule: Rule) -> tuple[Slice, ...]:
     for pair in pairs:
         for tag in dict.fromkeys(pair[1].tags):
             tagged.setdefault(tag, []).append(pair)
-    found = {tag: _change(HIT, ACCEPTED, tagged[tag], _hit, rule.slices, rule.floor) for tag in sorted(tagged)}
+    found = {tag: _change(HIT, ACCEPTED, tagged[tag], _hit, rule.slices, rule) for tag in sorted(tagged)}
     judged = {tag: one for tag, one in found.items() if one.units >= LEAST_UNITS}
     # Both directions are asked of every slice, so each gets half.
     share = rule.slices / 2
     down = false_discoveries({tag: one.p_worse for tag, one in judged.items()}, share=share)
     up = false_discoveries({tag: one.p_better for tag, one in judged.items()}, share=share)
-    called = {tag: str(Decision.WORSE) for tag in down if found[tag].difference <= -rule.floor}
-    called |= {tag: str(Decision.IMPROVED) for tag in up if found[tag].difference >= rule.floor}
+    called = {tag: str(Decision.WORSE) for tag in down if found[tag].difference <= -found[tag].floor}
+    called |= {tag: str(Decision.IMPROVED) for tag in up if found[tag].difference >= found[tag].floor}
     return tuple(
         Slice(
             tag=tag,
@@ -248,7 +255,8 @@ def _smallest(pairs: Sequence[Pair], rule: Rule) -> float:
         return 1.0
     # Where more rises than usual, more falls by chance as well.
     churn = max(CHURN, 2 * float(np.mean(after > before)))
-    return max(rule.floor, smallest_drop(len(before), alpha=rule.step_hit, churn=min(churn, 1.0)))
+    floor = rule.floor_of(len(before))
+    return smallest_drop(len(before), alpha=rule.step_hit, churn=min(churn, 1.0), floor=floor)
 
 
 def _unknown(now: Runs, earlier: Mapping[str, Runs], pairs: Mapping[str, Sequence[Pair]], rule: Rule) -> list[str]:

@@ -38,6 +38,14 @@ def test_a_set_too_small_for_the_level_sees_nothing() -> None:
     assert smallest_drop(0, alpha=0.01) == 1.0
 
 
+def test_a_floor_hides_falls_below_it_and_false_alarms_with_them() -> None:
+    assert power(400, 0.02, alpha=0.01, floor=0.04) < 0.2 < power(400, 0.02, alpha=0.01)
+    assert power(400, 0.10, alpha=0.01, floor=0.04) == pytest.approx(power(400, 0.10, alpha=0.01), abs=0.01)
+    without, with_floor = (power_of(400, 400, step=0.01, chart=0.002, floor=floor) for floor in (0.0, 0.025))
+    assert with_floor.false_alarms < without.false_alarms / 2
+    assert smallest_drop(400, alpha=0.01, floor=0.1) > 0.1
+
+
 def test_without_churn_only_losses_remain() -> None:
     assert power(50, 0.0, alpha=0.01, churn=0.0) == 0.0
     # Seven losses of seven flips are the fewest at this level.

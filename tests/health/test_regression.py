@@ -104,6 +104,14 @@ def test_a_certain_but_tiny_fall_is_not_called() -> None:
     assert verdict.decision is Decision.SAME
 
 
+def test_a_query_lost_here_and_there_is_churn() -> None:
+    # Certain by the test, yet no more than three documents' worth.
+    ranks = ([0, 1, 1, 1] * 12) + [1] * 352
+    verdict = against_one(run(ranks, each=4), run([1] * 400, each=4))
+    assert of(verdict, HIT, ACCEPTED).p_worse < 0.001
+    assert (of(verdict, HIT, ACCEPTED).floor, verdict.decision) == (0.04, Decision.SAME)
+
+
 def test_queries_of_one_document_are_one_piece_of_evidence() -> None:
     ranks = [0] * 12 + [1] * 108
     assert against_one(run(ranks, each=4), run([1] * 120, each=4)).decision is Decision.SAME
