@@ -22,8 +22,10 @@ from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state,
 
 if TYPE_CHECKING:
     from ragwatch.audit import AuditRequest
+    from ragwatch.health.retrieval import GoldenQuery
     from ragwatch.pipeline import Clock, Pipeline, Progress
     from ragwatch.probe import ProbeReport
+    from ragwatch.probe_judge import JudgedProbe
 
 RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
 
@@ -251,13 +253,39 @@ def run_probe(
     """Probe what the configuration says with its golden queries. Raises as `read_golden` and `probe` do."""
     from ragwatch.pipeline import no_progress
     from ragwatch.probe import probe
-    from ragwatch.probes.golden import read_golden
     from ragwatch.wiring import make_retriever
 
-    path = golden_path(settings, golden)
-    queries = [query for query in read_golden(path) if not tags or set(tags) & set(query.tags)]
-    if not queries:
-        raise NotFoundError(f"no golden query of {path} has a tag of {', '.join(tags)}", hint="ragwatch golden list")
+    queries = _golden(settings, golden, tags)
+    retriever = make_retriever(settings.config, settings.base, pipeline.store, pipeline.encoder)
+    return probe(pipeline, queries, retriever, k=k or settings.config.probe.k, progress=progress or no_progress)
+
+
+def run_judge(
+    pipeline: "Pipeline",
+    settings: Settings,
+    *,
+    golden: Path | None = None,
+    k: int | None = None,
+    tags: Sequence[str] = (),
+    progress: "Progress | None" = None,
+) -> "JudgedProbe":
+    """Have the configured judge look at what is retrieved. Raises as `read_golden` and `judge_probe` do."""
+    from ragwatch.pipeline import no_progress
+    from ragwatch.probe_judge import judge_probe
+    from ragwatch.wiring import make_ragas, make_retriever
+
+    queries = _golden(settings, golden, tags)
     retriever = make_retriever(settings.config, settings.base, pipeline.store, pipeline.encoder)
     k = k or settings.config.probe.k
-    return probe(pipeline, queries, retriever, k=k, progress=progress or no_progress)
+    with make_ragas(settings.config, settings.base, pipeline.encoder) as ragas:
+        return judge_probe(pipeline, queries, retriever, ragas, k=k, progress=progress or no_progress)
+
+
+def _golden(settings: Settings, path: Path | None, tags: Sequence[str]) -> "list[GoldenQuery]":
+    from ragwatch.probes.golden import read_golden
+
+    file = golden_path(settings, path)
+    queries = [query for query in read_golden(file) if not tags or set(tags) & set(query.tags)]
+    if not queries:
+        raise NotFoundError(f"no golden query of {file} has a tag of {', '.join(tags)}", hint="ragwatch golden list")
+    return queries

@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ragwatch.config import read_secret
 from ragwatch.config_sections import (
@@ -18,6 +19,9 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
 from ragwatch.index.spec import Manifest
 from ragwatch.ports import Encoder, Retriever, Source, State, Store
+
+if TYPE_CHECKING:
+    from ragwatch.probes.ragas_adapter import Ragas
 
 DEFAULT_WINDOW = 510
 """Chunk size in tokens where an endpoint's window is not known: what nearly every embedding model reads whole."""
@@ -239,6 +243,35 @@ def _records(section: RecordsConfig, base: Path) -> Source:
         markup=section.markup,
         storage_options=section.storage_options,
     )
+
+
+def make_ragas(config: Config, base: Path, encoder: Encoder) -> "Ragas":
+    """Construct the adapter of RAGAS with the configured judge; nothing is started yet."""
+    from ragwatch.probes.judge import JudgeSettings
+    from ragwatch.probes.ragas_adapter import Ragas, RagasSettings
+
+    section = config.judge
+    judge = None
+    if section.base_url and section.model:
+        key = read_secret(section.api_key_env, section.api_key_file, what="judge.api_key", base=base)
+        judge = JudgeSettings(
+            base_url=section.base_url,
+            model=section.model,
+            api_key=key or "",
+            api_key_name=section.api_key_env or section.api_key_file or "judge.api_key_env",
+            max_tokens=section.max_tokens,
+            repeats=section.repeats,
+            concurrency=section.concurrency,
+            requests_per_minute=section.requests_per_minute,
+            timeout_s=section.timeout_s,
+            retries=section.retries,
+            budget_tokens=section.budget_tokens,
+            price_per_million_tokens=section.price_per_million_tokens,
+            budget=section.budget,
+            currency=section.currency,
+        )
+    settings = RagasSettings(judge=judge, cache=base / ".ragwatch" / "cache")
+    return Ragas(settings, embed=lambda texts: encoder.encode(texts, kind="query").tolist())
 
 
 def make_retriever(config: Config, base: Path, store: Store, encoder: Encoder) -> Retriever:

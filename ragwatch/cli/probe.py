@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption, VerboseOption
-from ragwatch.errors import ExitCode
+from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from ragwatch.app import Settings
+    from ragwatch.cli.terminal import Terminal
     from ragwatch.health.verdict import Verdict
 
 probe_app = typer.Typer(help="Ask the golden queries and say whether retrieval got worse. Read-only.")
@@ -23,6 +25,9 @@ def probe(
     golden: GoldenOption = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Results looked at; else the configured number.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Only queries with this tag.")] = None,
+    tier: Annotated[
+        str, typer.Option("--tier", help="fast (golden queries, no judge) or judge (RAGAS with the configured judge).")
+    ] = "fast",
     power: Annotated[bool, typer.Option("--power", help="Only say what drops this set of queries can see.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -44,12 +49,26 @@ def probe(
         found = power_of_set(read_golden(golden_path(settings, golden)))
         terminal.result(power_text(found), found.to_json())
         return ExitCode.DONE
+    if tier == "judge":
+        return _judged(terminal, settings, golden, k, tag or [])
+    if tier != "fast":
+        raise ConfigError(f"--tier {tier!r}: must be fast or judge")
     with open_pipeline(config, settings=settings) as pipeline, terminal.progress() as progress:
         report = run_probe(pipeline, settings, golden=golden, k=k, tags=tag or (), progress=progress)
     terminal.result(probe_text(report, verbose=verbose), report.to_json())
     if report.verdict is None:
         return ExitCode.FINDINGS if any(result.forbidden for result in report.run.results) else ExitCode.DONE
     return _code(report.verdict)
+
+
+def _judged(terminal: "Terminal", settings: "Settings", golden: Path | None, k: int | None, tags: list[str]) -> int:
+    from ragwatch.app import open_pipeline, run_judge
+    from ragwatch.render.probe import judged_text
+
+    with open_pipeline(settings.path, settings=settings) as pipeline, terminal.progress() as progress:
+        report = run_judge(pipeline, settings, golden=golden, k=k, tags=tags, progress=progress)
+    terminal.result(judged_text(report), report.to_json())
+    return ExitCode.DONE if report.complete else ExitCode.INCOMPLETE
 
 
 def _code(verdict: "Verdict") -> int:

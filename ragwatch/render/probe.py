@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ragwatch.corpus.identity import Json
     from ragwatch.health.power import Power
     from ragwatch.probe import ProbeReport
+    from ragwatch.probe_judge import JudgedProbe
     from ragwatch.probe_runs import ProbeRun
 
 HEALTHY = 0.9
@@ -205,3 +206,41 @@ def baseline_json(frozen: ProbeRun, accepted: ProbeRun) -> dict[str, Json]:
         }
         for name, run in (("frozen", frozen), ("accepted", accepted))
     }
+
+
+def judged_text(report: JudgedProbe) -> RenderableType:
+    """Return a judged probe as a person reads it: every mean with how many it is of, and how noisy the judge is."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("measure", no_wrap=True)
+    for name in ("mean", "scored", "not scored", "judge's own noise"):
+        table.add_column(name, justify="right")
+    for name, (mean, scored) in report.free_means().items():
+        total = sum(one.metric == name for one in report.free)
+        table.add_row(name, "unknown" if mean is None else f"{mean:.3f}", str(scored), str(total - scored), "none")
+    for noise in report.judged.noise:
+        ours = [one for one in report.judged.judged if one.metric == noise.metric]
+        scored = sum(one.value is not None for one in ours)
+        mean = report.judged.mean(noise.metric)
+        band = "unknown" if noise.band is None else f"± {noise.band:.3f}"
+        shown = "unknown" if mean is None else f"{mean:.3f}"
+        table.add_row(noise.metric, shown, str(scored), str(len(ours) - scored), band)
+    reasons: dict[str, int] = {}
+    for one in report.judged.judged:
+        if one.value is None:
+            reasons[str(one.reason)] = reasons.get(str(one.reason), 0) + 1
+    usage = report.judged.usage
+    cost = f", {usage.cost:,.4f} {usage.currency}" if usage.cost is not None else ""
+    spent = f"{usage.requests:,} requests, {usage.cached:,} from the cache, {usage.tokens:,} tokens{cost}"
+    parts: list[RenderableType] = [
+        Text(f"{report.asked:,} golden queries judged, {duration(report.elapsed_s)}; {spent}"),
+        Text(),
+        table,
+    ]
+    parts += [
+        Text(f"not scored: {count} × {reason.replace('_', ' ')}", style="yellow") for reason, count in reasons.items()
+    ]
+    parts += [Text(f"not retrieved: {id}: {why}", style="yellow") for id, why in report.failed.items()]
+    if str(report.judged.stopped):
+        parts.append(Text(f"Stopped early: {report.judged.detail or report.judged.stopped}", style="bold yellow"))
+    parts.append(Text("A judge annotates and decides nothing; it cannot see that a chunk is stale.", style="dim"))
+    return Group(*parts)

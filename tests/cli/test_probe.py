@@ -1,11 +1,14 @@
 """`ragwatch probe` and `ragwatch baseline` as a user types them."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from ragwatch.errors import ExitCode
 from tests.cli.conftest import Workspace
+from tests.servers.embeddings import Status
+from tests.servers.judge import JudgeServer
 
 GOLDEN = (
     {
@@ -132,3 +135,53 @@ def test_a_bad_setting_is_named(probed: Workspace, setting: str, message: str) -
     outcome = probed.ragwatch("probe")
     assert outcome.code == ExitCode.USAGE
     assert message in outcome.err
+
+
+# -- the judge ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judge() -> Iterator[JudgeServer]:
+    with JudgeServer().running() as server:
+        yield server
+
+
+def _with_judge(workspace: Workspace, server: JudgeServer, more: str = "") -> None:
+    section = f'[judge]\nbase_url = "{server.base_url}"\nmodel = "a-judge"\nrepeats = 2\nretries = 0\n{more}\n'
+    workspace.configure("[[sources]]", f"{section}\n[[sources]]")
+
+
+def test_a_judge_annotates_what_is_retrieved(probed: Workspace, judge: JudgeServer) -> None:
+    _with_judge(probed, judge)
+    outcome = probed.ragwatch("probe", "--tier", "judge", "--json")
+    assert outcome.code == ExitCode.DONE
+    assert outcome.value["metrics"]["context_recall"]["mean"] == 0.5
+    assert outcome.value["metrics"]["context_precision"]["mean"] == pytest.approx(1.0)
+    assert outcome.value["without_judge"]["non_llm_context_recall"]["scored"] == 3
+    assert outcome.value["usage"]["requests"] > 0
+    again = probed.ragwatch("probe", "--tier", "judge")
+    assert "0 requests" in again.out
+    assert "decides nothing" in again.out
+
+
+def test_a_judge_that_is_down_scores_nothing(probed: Workspace, judge: JudgeServer) -> None:
+    _with_judge(probed, judge)
+    judge.always = Status(503)
+    outcome = probed.ragwatch("probe", "--tier", "judge", "--json")
+    assert outcome.value["metrics"]["context_recall"]["mean"] is None
+    assert "judge_error" in {one["outcome"] for one in outcome.value["judged"]} <= {"judge_error", "not_run"}
+
+
+def test_a_budget_is_a_hard_stop(probed: Workspace, judge: JudgeServer) -> None:
+    _with_judge(probed, judge, "budget_tokens = 300\nconcurrency = 1")
+    outcome = probed.ragwatch("probe", "--tier", "judge", "--json")
+    assert outcome.code == ExitCode.INCOMPLETE
+    assert outcome.value["stopped"] == "budget_tokens"
+    assert {"not_run"} <= {one["outcome"] for one in outcome.value["judged"]}
+
+
+def test_no_judge_is_said(probed: Workspace) -> None:
+    outcome = probed.ragwatch("probe", "--tier", "judge")
+    assert outcome.code == ExitCode.USAGE
+    assert "set judge.base_url and judge.model" in outcome.err
+    assert probed.ragwatch("probe", "--tier", "slow").code == ExitCode.USAGE
