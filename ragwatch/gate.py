@@ -18,7 +18,7 @@ from ragwatch.health.retrieval import GoldenQuery, first_rank, hit, holds, recip
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.migration import collection_state
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
-from ragwatch.index.points import text_of
+from ragwatch.index.points import labels_of, text_of
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import Hit, Key, Store
 from ragwatch.scan import ScanReport, compare
@@ -251,13 +251,15 @@ class Gate:
 
     def _askable(self) -> tuple[list[GoldenQuery], list[str]]:
         """Split the queries that have an answer into those whose quote stands in its document, and the others."""
-        answered = [query for query in self.golden if query.quote]
+        answered = [query for query in self.golden if query.quote or query.document]
         texts: dict[str, list[str]] = {}
         for source in self.target.sources:
             for outcome in source.read(sorted({query.document for query in answered if query.document})):
                 if isinstance(outcome, Document):
                     texts.setdefault(outcome.id, []).append(outcome.text)
-        current = [q for q in answered if any(holds(text, q.quote) for text in texts.get(q.document, ()))]
+        current = [
+            q for q in answered if any(not q.quote or holds(text, q.quote) for text in texts.get(q.document, ()))
+        ]
         return current, [query.id for query in answered if query not in current]
 
     def _searched(self, pipeline: Pipeline, queries: Sequence[GoldenQuery]) -> Iterator[tuple[str, list[Hit]]]:
@@ -273,10 +275,18 @@ class Gate:
     def _texts(self, hits: Sequence[Hit]) -> list[str]:
         return [text_of(found.payload, self.target.layout) or "" for found in hits]
 
+    def _rank(self, query: GoldenQuery, hits: Sequence[Hit]) -> int:
+        """Return the rank of the first hit that holds the quote or, without a quote, is of the document."""
+        if query.quote:
+            return first_rank(self._texts(hits), query.quote)
+        found = (labels_of(hit.payload, self.target.layout) for hit in hits)
+        documents = [labels.document.partition(":")[2] if labels else "" for labels in found]
+        return documents.index(query.document) + 1 if query.document in documents else 0
+
     def _compared(
         self, asked: Sequence[GoldenQuery], old: Mapping[str, list[Hit]], new: Mapping[str, list[Hit]]
     ) -> Retrieval:
-        ranks = [tuple(first_rank(self._texts(side[query.id]), query.quote) for side in (old, new)) for query in asked]
+        ranks = [tuple(self._rank(query, side[query.id]) for side in (old, new)) for query in asked]
         units = [query.document for query in asked]
         before, after = ([hit(pair[side], K) for pair in ranks] for side in (0, 1))
         slices = {}

@@ -326,6 +326,17 @@ def test_significantly_worse_retrieval_fails_and_is_not_switched(bench: Migratio
     assert bench.target == FIRST
 
 
+def test_queries_that_name_a_document_alone_count_too(bench: MigrationBench) -> None:
+    bench.encoders["new"] = Blind(salt=1, dimension=96)
+    ready(bench)
+    bench.golden = [replace(query, quote="") for query in golden()]
+    judged = gate(bench.ports)
+    assert judged.gate is not None
+    assert judged.gate.failed == ("golden queries",)
+    assert judged.gate.retrieval is not None
+    assert judged.gate.retrieval.hits.queries == 24
+
+
 def test_an_override_is_noted_and_covers_what_it_was_given_for(bench: MigrationBench) -> None:
     bench.encoders["new"] = Blind(salt=1, dimension=96)
     judged = gate(ready(bench).ports, override="reviewed by hand")
