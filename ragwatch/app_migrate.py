@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragwatch.app import Settings, holder_name, utc_now
 from ragwatch.config_sections import Config
 from ragwatch.corpus.identity import canonical_json
-from ragwatch.errors import ConfigError, RagwatchError
+from ragwatch.errors import ConfigError, RagwatchError, RefusedError
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.migration import Migration, Phase, Tables
 from ragwatch.migration_config import has_secret, lines_to_change, tables_of, target_config, with_tables
@@ -18,6 +18,7 @@ from ragwatch.ports import Encoder, State, Store
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 if TYPE_CHECKING:
+    from ragwatch.bridge import Bridge
     from ragwatch.migrate_plan import MigrationPlan
     from ragwatch.migrating import MigrationPorts
     from ragwatch.pipeline import Pipeline, Progress
@@ -168,3 +169,17 @@ def configuration_changes(ports: "MigrationPorts", settings: Settings, migration
     if side.tables is None:
         return (f"{settings.path.name}: set [encoder] and [chunker] back to encoder {side.encoder}",)
     return lines_to_change(settings.path, settings.config, side.tables, os.environ)
+
+
+def make_bridge(settings: Settings, golden: str, progress: "Progress") -> "Bridge":
+    """Fit and measure a bridge for the migration under way. Raises `NotFoundError` and `RefusedError`."""
+    from ragwatch.bridge import build_bridge
+    from ragwatch.migrating import look, old_pipeline, target_pipeline
+
+    with open_migration(settings, writing=False, progress=progress) as ports:
+        migration = look(ports).migration
+        old, why = old_pipeline(ports, migration)
+        if old is None:
+            raise RefusedError(f"the old encoder cannot be asked, so nothing can be measured: {why}")
+        queries = ports.golden(golden or migration.golden) if golden or migration.golden else ()
+        return build_bridge(old, target_pipeline(ports, migration), queries, progress=progress)

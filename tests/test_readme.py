@@ -22,7 +22,7 @@ NAMES = (
     "|probe compare|probe|baseline set|baseline show"
     "|golden generate|golden import|golden list|golden review|golden coverage"
 )
-MIGRATE = "plan|start|status|gate|cutover|rollback|finish|abandon"
+MIGRATE = "plan|start|status|gate|bridge|cutover|rollback|finish|abandon"
 NAMES += "".join(f"|migrate {step}" for step in MIGRATE.split("|"))
 COMMANDS = sorted(set(re.findall(rf"ragwatch ({NAMES})\b", README)))
 

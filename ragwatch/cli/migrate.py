@@ -116,6 +116,28 @@ def gate(
 
 
 @migrate.command()
+def bridge(
+    out: Annotated[Path, typer.Option("--out", help="File to write the map to.")] = Path("bridge.npz"),
+    golden: GoldenOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Fit a map from the new encoder's queries to the old index, measure it, and write it to a file."""
+    from ragwatch.app import load
+    from ragwatch.app_migrate import golden_file, make_bridge
+    from ragwatch.cli.terminal import Terminal
+    from ragwatch.render.migrate import bridge_text
+
+    settings, terminal = load(config), Terminal(as_json, quiet)
+    with terminal.progress() as progress:
+        made = make_bridge(settings, golden_file(settings, golden), progress)
+    made.save(out)
+    terminal.result(bridge_text(made, str(out)), made.to_json())
+    return ExitCode.DONE
+
+
+@migrate.command()
 def cutover(
     override: OverrideOption = None,
     yes: YesOption = False,

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ragwatch.bridge import Bridge, K
 from ragwatch.corpus.identity import Json
 from ragwatch.gate import ALPHA, GateReport, Retrieval
 from ragwatch.health.paired import Paired, smallest_seen
@@ -240,3 +241,19 @@ def _size(count: int) -> str:
             return f"{count:,.0f} {unit}"
         count = round(count / 1000)
     return f"{count:,.0f} TB"
+
+
+def bridge_text(bridge: Bridge, file: str) -> RenderableType:
+    """Return what a bridge is worth, and how it is used."""
+    hits = bridge.hits
+    return Group(
+        Text(
+            f"{hits.queries} golden queries about {hits.units} documents, on the old index: hit@{K} {hits.old:.3f} "
+            f"with the old encoder, {hits.new:.3f} with the new one through the bridge "
+            f"({hits.low:+.2f} to {hits.high:+.2f})."
+        ),
+        Text(f"Fitted on {bridge.texts:,} stored texts, which are no golden queries; written to {file}."),
+        Text('  bridge = numpy.load("' + file + '")["map"]'),
+        Text("  vector = encode(query) @ bridge"),
+        Text("Only until the cutover: the new index needs no bridge.", style="dim"),
+    )

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ragwatch.errors import ExitCode
@@ -293,3 +294,18 @@ def test_a_no_to_the_cutover_switches_nothing(aliased: Workspace) -> None:
     assert (outcome.code, outcome.out) == (ExitCode.DONE, "")
     assert asked[0].startswith("Switch live to live-")
     assert aliased.ragwatch("migrate", "status", "--json").value["phase"] == "filled"
+
+
+def test_a_bridge_comes_with_its_measure_or_not_at_all(aliased: Workspace) -> None:
+    assert aliased.ragwatch("migrate", "bridge").code == ExitCode.NOT_FOUND
+    assert aliased.ragwatch("migrate", "plan", "--encoder", "new.toml").code == ExitCode.DONE
+    refused = aliased.ragwatch("migrate", "bridge")
+    assert refused.code == ExitCode.REFUSED
+    assert "only with its recall measured" in refused.err
+    quote = "Sixty calls a minute."
+    query = {"id": "calls", "query": quote, "document": "guide/limits.md", "quote": quote}
+    (aliased.folder / "golden.jsonl").write_text(json.dumps(query) + "\n", encoding="utf-8")
+    made = aliased.ragwatch("migrate", "bridge", "--out", "map.npz")
+    assert made.code == ExitCode.DONE
+    assert 'numpy.load("map.npz")["map"]' in made.out
+    assert np.load(aliased.folder / "map.npz")["map"].shape == (32, 64)
