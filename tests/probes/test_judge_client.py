@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -266,10 +267,10 @@ def test_no_more_at_once_than_allowed(asker: Asker, server: JudgeServer) -> None
 
 def test_requests_a_minute(asker: Asker, server: JudgeServer) -> None:
     client = asker(requests_per_minute=600)
+    start = time.monotonic()
     for _ in range(4):
         client.ask(QUESTION)
-    gaps = [later - earlier for earlier, later in zip(server.arrivals, server.arrivals[1:], strict=False)]
-    assert sum(gaps) >= 0.29
+    assert server.arrivals[-1] - start >= 0.3
 
 
 def test_an_answer_that_proved_usable_is_not_asked_for_again(asker: Asker, server: JudgeServer, tmp_path: Path) -> None:
