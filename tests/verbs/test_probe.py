@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
+from ragwatch.corpus.callable_chunker import CallableChunker
+from ragwatch.corpus.chunking import SectionChunker
+from ragwatch.corpus.document import Chunker
 from ragwatch.errors import NotFoundError, RetrieverError, UnreachableError
 from ragwatch.health.findings import Kind
 from ragwatch.health.outcomes import Outcome
@@ -282,3 +285,24 @@ def test_the_baseline_outlives_old_runs(bench: Bench, monkeypatch: pytest.Monkey
     kept = [note.key for note in bench.state.notes(RUNS)]
     assert first in kept
     assert len(kept) <= 5
+
+
+def test_the_same_questions_outlive_three_chunkers_and_another_encoder(bench: Bench) -> None:
+    first = accepted(bench)
+    chunkers: list[Chunker] = [
+        SectionChunker(max_tokens=200, mixed_tokens=120, min_tokens=30),
+        SectionChunker(max_tokens=24, mixed_tokens=16, min_tokens=4),
+        CallableChunker(lambda text: text.split("\n\n"), "test:paragraphs"),
+    ]
+    settings = [(chunker, bench.encoder) for chunker in chunkers] + [(chunkers[0], HashEncoder(salt=5, dimension=96))]
+    for chunker, encoder in settings:
+        bench.store, bench.chunker, bench.encoder = MemoryStore(), chunker, encoder
+        assert bench.reindex().verified
+        report = ask(bench)
+        assert report.verdict is not None
+        assert report.verdict.decision in (Decision.SAME, Decision.IMPROVED)
+        assert [result.id for result in report.run.results] == [f"q{n}" for n in range(COUNT)]
+        assert {result.outcome for result in report.run.results} == {Outcome.OK}
+    baseline = read_baseline(bench.state, "docs")
+    assert baseline is not None
+    assert baseline.frozen.id == first
