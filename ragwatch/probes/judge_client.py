@@ -79,8 +79,7 @@ class JudgeClient:
         self._url, self.address, auth = _address(settings)
         _quieten_logs()
         headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-        limits = httpx.Limits(max_connections=settings.concurrency)
-        self._http = httpx.Client(headers=headers, auth=auth, timeout=settings.timeout_s, limits=limits)
+        self._http = httpx.Client(headers=headers, auth=auth, timeout=settings.timeout_s)
 
     @property
     def usage(self) -> Usage:
