@@ -92,13 +92,14 @@ class Sample:
 def draw_sample(store: Store, layout: Layout, size: int, *, part: Slice | None = None, by: str = "") -> Sample:
     """Draw `size` distinct points of the slice at random, or all where it has fewer.
 
-    With `by` naming `encoder` or `source`, every value of that field is drawn from on its own: in proportion, but
-    never fewer than `LEAST`; of a slice, or by another field, the draw is uniform. Raises `NotFoundError` where no
+    With `by` naming `encoder`, `source` or `month`, every value of that field is drawn from on its own: in proportion,
+    but never fewer than `LEAST`; of a slice, or by another field, the draw is uniform. Months are counted by reading
+    the labels of every point, the others by a facet. Raises `NotFoundError` where no
     point of the slice turned up.
     """
     chosen, total = part or Slice(), _points(store)
-    if by in (ENCODER, SOURCE) and chosen.whole:
-        sizes = _populations(store, by)
+    if by in (ENCODER, SOURCE, MONTH) and chosen.whole:
+        sizes = _populations(store, layout, by)
         ids = _members(store, layout, chosen, allocate(sizes, size), lambda point: field_of(point, by, layout))
         return Sample(_fetched(store, ids), len(ids), total, sizes)
     if chosen.whole:
@@ -138,10 +139,15 @@ def _points(store: Store) -> int:
     return info.points if info else 0
 
 
-def _populations(store: Store, by: str) -> dict[str, int]:
+def _populations(store: Store, layout: Layout, by: str) -> dict[str, int]:
     if by == ENCODER:
         return store.facet(Key.ENCODER)
     counted: dict[str, int] = {}
+    if by == MONTH:
+        for point in store.scroll(payload=False):
+            month = field_of(point, MONTH, layout)
+            counted[month] = counted.get(month, 0) + 1
+        return counted
     for key, points in store.facet(Key.DOCUMENT).items():
         source = key.partition(":")[0]
         counted[source] = counted.get(source, 0) + points

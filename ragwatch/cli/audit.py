@@ -38,7 +38,9 @@ def audit(
         list[str] | None,
         typer.Option("--where", help="Only this slice: source=NAME, encoder=, document=, month=, or a payload field."),
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="Report, and for source and encoder draw, by this field.")] = "",
+    by: Annotated[
+        str, typer.Option("--by", help="Report by this field; source, encoder and month are drawn from value by value.")
+    ] = "",
     screen: Annotated[
         bool, typer.Option("--screen", help="Encode nothing: which cohorts have only themselves for neighbours?")
     ] = False,

@@ -185,6 +185,17 @@ def test_every_source_is_drawn_from(store: Store) -> None:
     assert 0 < report.upper < 0.06
 
 
+def test_every_month_is_drawn_from(store: Store) -> None:
+    bench = Bench(store, {f"{number:03d}.md": _text(number) for number in range(250)})
+    bench.reindex()
+    bench.clock = lambda: datetime(2026, 3, 5, tzinfo=UTC)
+    bench.documents |= {f"late{number}.md": _text(900 + number) for number in range(10)}
+    bench.reindex()
+    report = _audit(bench, AuditRequest(size=50, by="month"))
+    assert {group.name: group.population for group in report.groups} == {"2026-01": 250, "2026-03": 10}
+    assert {group.name: group.audited for group in report.groups} == {"2026-01": 48, "2026-03": 10}
+
+
 def _relabel(bench: Bench, points: list[StoredPoint], name: str, change: Callable[[str], str]) -> None:
     for point in points:
         labels = point.payload["_ragwatch"]
