@@ -56,6 +56,19 @@ url = "sqlite:///.ragwatch/state.db"
 delete_share = 0.05
 delete_chunks = 500
 source_shrink = 0.20
+
+[probe]
+# Golden queries: `ragwatch golden generate` makes some, `ragwatch probe` asks them.
+golden = "golden.jsonl"
+k = 10
+# Of your own pipeline instead of the collection:
+# retriever = "http"
+# url = "http://127.0.0.1:8000/retrieve"
+
+# [judge]  # for `ragwatch probe --tier judge`; needs: pip install "ragwatchd[ragas]"
+# base_url = "http://127.0.0.1:8080/v1"
+# model = "the-judge"
+# api_key_env = "JUDGE_KEY"
 """
 
 EMBEDDED = '''\
