@@ -31,13 +31,16 @@ def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
     scans = state.runs(collection=collection, verb="scan", limit=200)
     scan = next(iter(scans), None)
     repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
-    audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
+    audits = state.runs(collection=collection, verb="audit", limit=200)
+    audit = next(iter(audits), None)
+    # An audit that failed or was killed says nothing, and takes nothing back.
+    concluded = next((run for run in audits if "status" in run.summary), None)
     deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
     last = {"last scan": scan, DEEP: deep, "last audit": audit, "last reindex": repair}
     switched = _last_switch(state, collection)
-    scan, repair, audit = (run if run and run.started > switched else None for run in (scan, repair, audit))
+    scan, repair, concluded = (run if run and run.started > switched else None for run in (scan, repair, concluded))
     status = _status(scan, repair)
-    if audit is not None and audit.summary.get("status") == str(Status.DEGRADED):
+    if concluded is not None and concluded.summary["status"] == str(Status.DEGRADED):
         status = Status.DEGRADED
     return KnownStatus(collection, status, last, now)
 

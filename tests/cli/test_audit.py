@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ragwatch.errors import ExitCode
+from ragwatch.errors import ExitCode, UnreachableError
 from ragwatch.index.points import StoredPoint
 from ragwatch.stores.embedded import EmbeddedStore
 from tests.cli.conftest import Workspace
@@ -130,3 +130,11 @@ def test_a_screen_encodes_nothing(indexed: Workspace) -> None:
     assert outcome.code == ExitCode.DONE
     assert "No cohort has only itself for neighbours. 3 vectors looked up" in outcome.out
     assert indexed.encoder.encoded == []
+
+
+def test_an_audit_that_failed_takes_nothing_back(indexed: Workspace) -> None:
+    corrupt(indexed)
+    assert indexed.ragwatch("audit").code == ExitCode.FINDINGS
+    indexed.encoder.outage = UnreachableError("down")
+    assert indexed.ragwatch("audit").code not in (ExitCode.DONE, ExitCode.FINDINGS)
+    assert indexed.ragwatch("status").code == ExitCode.FINDINGS
