@@ -3,19 +3,15 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, field_validator, model_validator
+from pydantic import Field, StrictInt, StringConstraints, field_validator, model_validator
 
+from ragwatch.config_base import Section
+from ragwatch.config_daemon import AlertsConfig, DaemonConfig, ObjectiveConfig, PolicyConfig
 from ragwatch.index.guards import Limits
 from ragwatch.index.spec import Distance, Layout
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and no key is accepted that means nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class StoreConfig(Section):
@@ -201,7 +197,12 @@ class JudgeConfig(Section):
     model: str | None = None
     api_key_env: str | None = None
     api_key_file: str | None = None
+    python: str | None = None
+    """The interpreter that has RAGAS, where it is not the one that ragwatch runs in."""
     max_tokens: Annotated[int, Field(ge=1)] = 1024
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.01
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.1
+    answer_format: Literal["json_object", "json_schema", "text"] = "json_object"
     repeats: Annotated[int, Field(ge=1, le=20)] = 3
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
@@ -235,6 +236,10 @@ class Config(Section):
     guards: GuardsConfig = Field(default_factory=GuardsConfig)
     probe: ProbeConfig = Field(default_factory=ProbeConfig)
     judge: JudgeConfig = Field(default_factory=JudgeConfig)
+    daemon: DaemonConfig = Field(default_factory=DaemonConfig)
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    objectives: tuple[ObjectiveConfig, ...] = ()
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig)
 
     @field_validator("collection")
     @classmethod

@@ -123,3 +123,24 @@ class StoreBusyError(StoreError):
 
 class StateError(RagwatchError):
     """The state database is damaged, read-only, full, or of an unknown schema version."""
+
+
+class ChannelBusyError(RagwatchError):
+    """A channel did not take a message this time: no answer, a rate limit, a server error."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, fact: str, *, hint: str = "", after_s: float | None = None) -> None:
+        super().__init__(fact, hint=hint)
+        self.after_s = after_s
+        """Seconds that the channel asked to be left alone."""
+
+
+class ChannelClosedError(RagwatchError):
+    """A channel refuses every message until somebody mends its configuration: revoked, archived, unknown."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class MessageRefusedError(RagwatchError):
+    """A channel refuses one message and would take others."""

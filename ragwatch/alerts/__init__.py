@@ -1,0 +1,1 @@
+"""Channels: where people are told, each behind the port `Channel`, and the delivery of the outbox."""
