@@ -144,7 +144,7 @@ class Run:
             job.failure = job.failure or failure
         except Exception as error:  # noqa: BLE001 - see above
             detail = error.fact if isinstance(error, RagwatchError) else type(error).__name__
-            reason = Reason.MALFORMED if "prompt" in message else Reason.EMBEDDING_FAILED
+            reason = Reason.INTERNAL_ERROR if "prompt" in message else Reason.EMBEDDING_FAILED
             job.failure = job.failure or JudgeFailedError(reason, detail)
         with self._counting:
             job.calls -= 1

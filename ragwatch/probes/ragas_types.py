@@ -36,6 +36,8 @@ class Reason(StrEnum):
     EMBEDDING_FAILED = "embedding_failed"
     WORKER_DIED = "worker_died"
     WORKER_STALLED = "worker_stalled"
+    INTERNAL_ERROR = "internal_error"
+    """ragwatch itself failed while it asked; what the judge would have said is not known."""
     BUDGET_TOKENS = "budget_tokens"
     BUDGET_MONEY = "budget_money"
 

@@ -1,6 +1,7 @@
 """RAGAS itself, in its worker, with a judge that is up, down, slow and wrong: no score is invented, none is lost."""
 
 import _thread
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import pytest
 from ragwatch.errors import ConfigError
 from ragwatch.health.outcomes import Outcome
 from ragwatch.probes.judge import JudgeSettings
+from ragwatch.probes.judge_cache import AnswerCache
 from ragwatch.probes.ragas_adapter import Ragas, RagasSettings
 from ragwatch.probes.ragas_metrics import JUDGE_METRICS, RETRIEVAL_METRICS
 from ragwatch.probes.ragas_types import JudgeReport, Reason, Sample
@@ -246,6 +248,16 @@ def test_an_encoder_that_fails_is_an_outcome(
     report = ragas.judge([FULL], ["answer_relevancy"])
     assert outcomes(report) == {(Outcome.JUDGE_ERROR, Reason.EMBEDDING_FAILED): 3}
     assert report.judged[0].detail == "the encoder is gone"
+
+
+def test_a_fault_of_our_own_is_not_laid_on_the_judge(ragas: Ragas, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: AnswerCache, key: str) -> str | None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(AnswerCache, "get", full)
+    report = ragas.judge([FULL], ["context_recall"])
+    assert outcomes(report) == {(Outcome.JUDGE_ERROR, Reason.INTERNAL_ERROR): 3}
+    assert report.judged[0].detail == "OSError"
 
 
 def test_over_budget_the_rest_is_not_run(ragas: Ragas, server: JudgeServer) -> None:
