@@ -260,6 +260,9 @@ def make_ragas(config: Config, base: Path, encoder: Encoder) -> "Ragas":
             api_key=key or "",
             api_key_name=section.api_key_env or section.api_key_file or "judge.api_key_env",
             max_tokens=section.max_tokens,
+            temperature=section.temperature,
+            top_p=section.top_p,
+            answer_format=section.answer_format,
             repeats=section.repeats,
             concurrency=section.concurrency,
             requests_per_minute=section.requests_per_minute,
@@ -270,8 +273,16 @@ def make_ragas(config: Config, base: Path, encoder: Encoder) -> "Ragas":
             budget=section.budget,
             currency=section.currency,
         )
-    settings = RagasSettings(judge=judge, cache=base / ".ragwatch" / "cache")
+    settings = RagasSettings(judge=judge, python=_interpreter(section.python, base), cache=base / ".ragwatch" / "cache")
     return Ragas(settings, embed=lambda texts: encoder.encode(texts, kind="query").tolist())
+
+
+def _interpreter(python: str | None, base: Path) -> str:
+    """Return the interpreter that has RAGAS: a path from the configuration's folder, or a name on PATH; "" for ours."""
+    if not python:
+        return ""
+    # Not resolved: the interpreter of a virtual environment is a link, and what it links to has no RAGAS.
+    return str(base / Path(python).expanduser()) if "/" in python or "\\" in python else python
 
 
 def make_retriever(config: Config, base: Path, store: Store, encoder: Encoder) -> Retriever:

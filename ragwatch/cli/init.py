@@ -69,6 +69,9 @@ k = 10
 # base_url = "http://127.0.0.1:8080/v1"
 # model = "the-judge"
 # api_key_env = "JUDGE_KEY"
+# answer_format = "json_object"  # or "json_schema", "text": what the endpoint can be held to
+# temperature = 0.01
+# python = "ragas/bin/python"  # another interpreter that has RAGAS
 """
 
 EMBEDDED = '''\

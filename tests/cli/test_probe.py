@@ -1,6 +1,7 @@
 """`ragwatch probe` and `ragwatch baseline` as a user types them."""
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -178,6 +179,36 @@ def test_a_budget_is_a_hard_stop(probed: Workspace, judge: JudgeServer) -> None:
     assert outcome.code == ExitCode.INCOMPLETE
     assert outcome.value["stopped"] == "budget_tokens"
     assert {"not_run"} <= {one["outcome"] for one in outcome.value["judged"]}
+
+
+def test_how_the_judge_is_asked_is_configured(probed: Workspace, judge: JudgeServer) -> None:
+    _with_judge(probed, judge, 'temperature = 0.7\ntop_p = 0.9\nanswer_format = "json_schema"')
+    assert probed.ragwatch("probe", "--tier", "judge").code == ExitCode.DONE
+    sent = judge.requests[0]
+    assert (sent["temperature"], sent["top_p"], sent["response_format"]["type"]) == (0.7, 0.9, "json_schema")
+
+
+def test_another_interpreter_runs_ragas(probed: Workspace, judge: JudgeServer) -> None:
+    _with_judge(probed, judge, 'python = "ragas/bin/python"')
+    missing = probed.ragwatch("probe", "--tier", "judge")
+    assert missing.code == ExitCode.USAGE
+    assert f"the interpreter {probed.folder / 'ragas/bin/python'} for RAGAS cannot be run" in missing.err
+    probed.configure('python = "ragas/bin/python"', f'python = "{sys.executable}"')
+    assert probed.ragwatch("probe", "--tier", "judge").code == ExitCode.DONE
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("temperature = 3", "less than or equal to 2"),
+        ('answer_format = "xml"', "'json_object', 'json_schema' or 'text'"),
+    ],
+)
+def test_a_judge_that_breaks_a_rule_is_named(probed: Workspace, judge: JudgeServer, line: str, rule: str) -> None:
+    _with_judge(probed, judge, line)
+    outcome = probed.ragwatch("probe", "--tier", "judge")
+    assert outcome.code == ExitCode.USAGE
+    assert rule in outcome.err
 
 
 def test_no_judge_is_said(probed: Workspace) -> None:
