@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Event, Incident, Notice, Transition
+from ragwatch.ports import State
 
 # --- incidents -----------------------------------------------------------------------------------------------
 
@@ -174,6 +175,10 @@ class Pruner(Protocol):
         incidents and waiting messages stay. Returns what was forgotten, by table, and gives the space back.
         """
         ...
+
+
+class Ledger(State, IncidentLog, Outbox, FreshnessLog, Pruner, Protocol):
+    """Everything that the state database keeps."""
 
 
 # --- channels ------------------------------------------------------------------------------------------------

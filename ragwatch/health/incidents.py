@@ -80,6 +80,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Observation:
+    """What one look at a collection says: the problems it saw, and of which it can say that they are gone."""
+
+    check: str
+    """What looked: a verb, or "objectives", "jobs", "channels"."""
+    collection: str
+    at: "datetime"
+    problems: tuple[Problem, ...] = ()
+    causes: frozenset[str] = frozenset()
+    """Causes that it would have seen: one of these that is not among `problems` is gone. A look that failed names
+    none, so that it neither opens nor resolves."""
+    blind: frozenset[tuple[str, str]] = frozenset()
+    """Labels that it could not look at, as ("source", "wiki"): a problem that has one of them is not gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """One problem of one collection over time. Times are aware and in UTC."""
 
