@@ -1,12 +1,28 @@
-"""Fixtures that several folders of tests share. Servers start when a test first asks for them."""
+"""Fixtures that several folders of tests share. Servers start when a test first asks for them.
+
+Hypothesis draws the same examples in every run and measures no time, so that a run on a busy machine says the same
+as one on an idle machine. `pytest --hypothesis-profile=explore` draws new ones.
+"""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
 
 pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in ("collections", "reads", "writes")))
+
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", settings.get_profile("steady"), derandomize=False)
+settings.load_profile("steady")
 
 QDRANT_KEY = "planted-qdrant-key-7f3a"
 QDRANT_READ_ONLY_KEY = "planted-qdrant-read-only-key-19c2"
