@@ -24,6 +24,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from tests.servers.ports import ClaimedPort
+
 URL_VARIABLE = "RAGWATCH_TEST_POSTGRES_URL"
 _START_SECONDS = 60
 _SETTINGS = {
@@ -65,7 +67,8 @@ class OwnPostgresServer(PostgresServer):
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._password = secrets.token_urlsafe(12)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self._claimed = ClaimedPort()
+        self.port = self._claimed.number
         try:
             self._programs = self._reachable_programs()
             self._init()
@@ -76,8 +79,7 @@ class OwnPostgresServer(PostgresServer):
         super().__init__(f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/postgres")
 
     def start(self) -> None:
-        """Start the server, on the same port as before if there was one, and wait until it answers."""
-        self.port = self.port or _free_port()
+        """Start the server, always on the same port, and wait until it answers."""
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -107,6 +109,7 @@ class OwnPostgresServer(PostgresServer):
 
     def remove(self) -> None:
         self.stop()
+        self._claimed.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reachable_programs(self) -> Path:
@@ -185,10 +188,3 @@ def _installed_programs() -> Path:
     if not folders:
         raise RuntimeError(f"{Path(spec.origin).parent} holds no PostgreSQL; set {URL_VARIABLE} instead")
     return folders[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.servers.ports import ClaimedPort
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
@@ -117,7 +119,8 @@ def running_qdrant(
     path = program_path(program)
     with tempfile.TemporaryDirectory(prefix="ragwatch-qdrant-", dir=_storage_folder()) as folder:
         for attempt in (1, 2, 3):
-            process, server = _start(path, program, Path(folder), api_key, read_only_key, settings or {})
+            ports = ClaimedPort(), ClaimedPort()
+            process, server = _start(path, program, Path(folder), ports, api_key, read_only_key, settings or {})
             try:
                 if _wait_until_ready(process, server):
                     yield server
@@ -129,8 +132,10 @@ def running_qdrant(
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+                for port in ports:
+                    port.release()
             log = (Path(folder) / "log").read_text(errors="replace")[-2000:]
-            # Somebody else may have taken a port between looking for it and binding it.
+            # A program that is none of ours may have taken a port between looking for it and binding it.
             assert attempt < 3, f"Qdrant {program.version} does not start:\n{log}"
 
 
@@ -142,9 +147,15 @@ def _storage_folder() -> str | None:
 
 
 def _start(
-    path: Path, program: Program, folder: Path, api_key: str, read_only_key: str, settings: Mapping[str, str]
+    path: Path,
+    program: Program,
+    folder: Path,
+    ports: tuple[ClaimedPort, ClaimedPort],
+    api_key: str,
+    read_only_key: str,
+    settings: Mapping[str, str],
 ) -> "tuple[subprocess.Popen[bytes], QdrantServer]":
-    http_port, grpc_port = _free_ports()
+    http_port, grpc_port = (port.number for port in ports)
     chosen = {
         "SERVICE__HOST": "127.0.0.1",
         "SERVICE__HTTP_PORT": str(http_port),
@@ -167,13 +178,6 @@ def _start(
         )
     server = QdrantServer(f"http://127.0.0.1:{http_port}", grpc_port, program.version, api_key, read_only_key)
     return process, server
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", server: QdrantServer) -> bool:
