@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ragwatch.errors import ConfigError
 from ragwatch.probes.judge import JudgeSettings
@@ -24,7 +24,9 @@ from ragwatch.probes.ragas_types import Judged, JudgeReport, Reason, Repeat, Sam
 if TYPE_CHECKING:
     from ragwatch.probes.judge_client import JudgeClient
     from ragwatch.probes.ragas_process import Worker
-    from ragwatch.probes.ragas_run import Embed, Run
+    from ragwatch.probes.ragas_run import Embed, Job, Run
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int], object]
 """Called with judgements done and judgements in all, repeats counted."""
@@ -122,12 +124,12 @@ class Ragas:
         repeats: int,
         client: "JudgeClient | None",
         progress: Progress,
-    ) -> "tuple[list[Judged], Run | None]":
+    ) -> "tuple[list[Judged], Run[Repeat] | None]":
         """Bring every sample under every metric through the worker, `repeats` times."""
-        from ragwatch.probes.ragas_run import Job, Run
+        from ragwatch.probes.ragas_run import MetricJob
 
         certain: dict[int, Repeat] = {}
-        jobs: list[Job] = []
+        jobs: list[Job[Repeat]] = []
         grid = [(sample, metric) for sample in samples for metric in metrics]
         numbers = {place: range(place * repeats, (place + 1) * repeats) for place in range(len(grid))}
         for place, (sample, metric) in enumerate(grid):
@@ -136,25 +138,11 @@ class Ragas:
                 if known:
                     certain[number] = known
                 else:
-                    jobs.append(Job(number, metric, sample, repeat))
+                    jobs.append(MetricJob(number, metric, sample, repeat))
         run, found = None, dict(certain)
         if jobs:
-            at_once = client.settings.concurrency if client else 1
-            run = Run(
-                self._start,
-                self._started(),
-                client=client,
-                embed=self._embed,
-                at_once=at_once,
-                stall_s=self.settings.stall_s,
-            )
-            try:
-                found |= run.go(jobs, lambda done: progress(len(certain) + done, len(grid) * repeats))
-            except BaseException:
-                run.worker.end(at_once=True)
-                raise
-            finally:
-                self._worker = run.worker
+            made, run = self.through(jobs, client, lambda done: progress(len(certain) + done, len(grid) * repeats))
+            found |= made
         progress(len(found), len(grid) * repeats)
         judged = [
             Judged.of(metric.name, sample.id, [found[number] for number in numbers[place]])
@@ -162,7 +150,34 @@ class Ragas:
         ]
         return judged, run
 
-    def _started(self) -> "Worker":
+    def through(
+        self, jobs: "Sequence[Job[T]]", client: "JudgeClient | None", done: Callable[[int], object]
+    ) -> "tuple[dict[int, T], Run[T]]":
+        """Bring jobs through the worker; return what came of each, by its number, and the run.
+
+        Raises `MissingExtraError` where the interpreter has no RAGAS.
+        """
+        from ragwatch.probes.ragas_run import Run
+
+        at_once = client.settings.concurrency if client else 1
+        run: Run[T] = Run(
+            self._start,
+            self.started(),
+            client=client,
+            embed=self._embed,
+            at_once=at_once,
+            stall_s=self.settings.stall_s,
+        )
+        try:
+            return run.go(jobs, done), run
+        except BaseException:
+            run.worker.end(at_once=True)
+            raise
+        finally:
+            self._worker = run.worker
+
+    def started(self) -> "Worker":
+        """Return the worker, started if it is not running. Raises `MissingExtraError` as `through` does."""
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = self._start()

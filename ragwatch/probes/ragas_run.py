@@ -1,10 +1,12 @@
-"""Takes judgements through the worker: a few at a time, each ending in exactly one `Repeat`."""
+"""Takes tasks through the worker: a few at a time, each ending in exactly one value, whatever goes wrong."""
 
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty
 from threading import Lock, Thread
+from typing import Generic, TypeVar
 
 from ragwatch.errors import RagwatchError
 from ragwatch.health.outcomes import Outcome
@@ -16,31 +18,77 @@ from ragwatch.probes.ragas_types import Reason, Repeat, Sample
 
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 MOST_RESTARTS = 3
-"""Of a worker, in a row, without a judgement in between."""
+"""Of a worker, in a row, without a task done in between."""
 _TICK_S = 0.5
 
 
-@dataclass(slots=True)
-class Job:
-    """One judgement that is still to be made."""
+T = TypeVar("T")
+
+
+@dataclass
+class Job(ABC, Generic[T]):
+    """One task that is still to be done. `T` is what it ends in."""
 
     number: int
+    asked: str = field(init=False, default="")
+    """What the judge is asked for; part of the key of its answers."""
+    repeat: int = field(init=False, default=0)
+    failure: JudgeFailedError | None = field(init=False, default=None)
+    """The first of its calls that failed. It outranks whatever RAGAS makes of it."""
+    calls: int = field(init=False, default=0)
+    """Under way."""
+    prompts: Counter[str] = field(init=False, default_factory=Counter)
+
+    @abstractmethod
+    def message(self) -> Message:
+        """Return what starts it in the worker."""
+
+    @abstractmethod
+    def done(self, message: Message) -> T:
+        """Return the end that the worker reports, where nothing failed."""
+
+    @abstractmethod
+    def lost(self, outcome: Outcome, reason: Reason, detail: str) -> T:
+        """Return the end of a task that has no result."""
+
+    def end(self, message: Message) -> T:
+        """Return the end that the worker reports. A failed call fails the task, though RAGAS might half-succeed."""
+        if self.failure:
+            outcome = Outcome.NOT_RUN if self.failure.not_run else Outcome.JUDGE_ERROR
+            return self.lost(outcome, self.failure.reason, self.failure.detail)
+        if message["reason"]:
+            return self.lost(Outcome.JUDGE_ERROR, Reason(message["reason"]), message["detail"])
+        return self.done(message)
+
+
+@dataclass
+class MetricJob(Job[Repeat]):
+    """One judgement of one sample by one metric."""
+
     metric: Metric
     sample: Sample
-    repeat: int
-    failure: JudgeFailedError | None = None
-    """The first of its calls that failed. It outranks whatever RAGAS makes of it."""
-    calls: int = 0
-    """Under way."""
-    prompts: Counter[str] = field(default_factory=Counter)
+    turn: int
+
+    def __post_init__(self) -> None:
+        self.asked, self.repeat = self.metric.name, self.turn
 
     def message(self) -> Message:
         kind = "judge+embeddings" if self.metric.embeddings else "judge" if self.metric.judge else "retrieval"
         fields = {name: getattr(self.sample, source) for name, source in self.metric.fields}
         return {"task": self.number, "kind": kind, "metric": self.metric.class_name, "fields": fields}
 
+    def done(self, message: Message) -> Repeat:
+        value = float(message["value"])
+        # RAGAS computes in floating point: 1.0000000002 is 1.
+        if not self.metric.low - 1e-6 <= value <= 1 + 1e-6:
+            return self.lost(Outcome.JUDGE_ERROR, Reason.OUT_OF_RANGE, f"{value:g}")
+        return Repeat(Outcome.OK, min(max(value, self.metric.low), 1.0))
 
-class Run:
+    def lost(self, outcome: Outcome, reason: Reason, detail: str) -> Repeat:
+        return Repeat(outcome, None, reason, detail)
+
+
+class Run(Generic[T]):
     """One pass over a list of jobs. Used from one thread; questions to the judge are asked from others."""
 
     def __init__(
@@ -63,13 +111,13 @@ class Run:
         self._stall_s = stall_s
         self._embedding = Lock()
         self._counting = Lock()
-        self._in_hand: dict[int, Job] = {}
-        self._found: dict[int, Repeat] = {}
+        self._in_hand: dict[int, Job[T]] = {}
+        self._found: dict[int, T] = {}
         self._answers: dict[tuple[Worker, int], tuple[str, str]] = {}
         self._threads: list[Thread] = []
         self._fruitless = 0
 
-    def go(self, jobs: Sequence[Job], done: Callable[[int], object]) -> dict[int, Repeat]:
+    def go(self, jobs: Sequence[Job[T]], done: Callable[[int], object]) -> dict[int, T]:
         """Return what came of each job, by its number. `done` hears how many have ended."""
         waiting = deque(jobs)
         try:
@@ -96,10 +144,11 @@ class Run:
             self.stopped = (self._client.stopped.reason, self._client.stopped.detail)
         return self.stopped is not None
 
-    def _leave(self, waiting: "deque[Job]") -> None:
+    def _leave(self, waiting: "deque[Job[T]]") -> None:
         assert self.stopped is not None
         while waiting:
-            self._found[waiting.popleft().number] = Repeat(Outcome.NOT_RUN, None, *self.stopped)
+            job = waiting.popleft()
+            self._found[job.number] = job.lost(Outcome.NOT_RUN, *self.stopped)
 
     def _hear(self) -> None:
         quiet = 0.0
@@ -118,7 +167,7 @@ class Run:
         elif "done" in message:
             job = self._in_hand.pop(message["done"])
             self._fruitless = 0
-            self._found[job.number] = _repeat(job, message)
+            self._found[job.number] = job.end(message)
         elif "accepted" in message:
             if self._client:
                 self._client.keep(*self._answers.pop((self.worker, message["accepted"])))
@@ -132,7 +181,7 @@ class Run:
             self._threads.append(thread)
             thread.start()
 
-    def _answer(self, worker: Worker, job: Job, message: Message) -> None:
+    def _answer(self, worker: Worker, job: Job[T], message: Message) -> None:
         """Answer one call of the worker, from a thread of its own. It must not raise: nobody would hear it."""
         answer: Message = {"call": message["call"], "failed": True}
         try:
@@ -150,16 +199,14 @@ class Run:
             job.calls -= 1
         worker.send(answer)
 
-    def _ask(self, worker: Worker, job: Job, message: Message) -> str:
+    def _ask(self, worker: Worker, job: Job[T], message: Message) -> str:
         if self._client is None:
-            raise JudgeFailedError(Reason.METRIC_FAILED, "a metric without a judge asked for one")
+            raise JudgeFailedError(Reason.METRIC_FAILED, "a task without a judge asked for one")
         prompt = message["prompt"]
         with self._counting:
             turn = job.prompts[prompt]
             job.prompts[prompt] += 1
-        question = Question(
-            prompt, message["schema"], message["name"], job.metric.name, worker.version, job.repeat, turn
-        )
+        question = Question(prompt, message["schema"], message["name"], job.asked, worker.version, job.repeat, turn)
         answer = self._client.ask(question)
         self._answers[worker, message["call"]] = (answer.key, answer.text)
         return answer.text
@@ -173,9 +220,9 @@ class Run:
 
     def _lose(self, reason: Reason, detail: str) -> None:
         """Count what the worker had in hand as failed, and start another one."""
-        for number in list(self._in_hand):
-            del self._in_hand[number]
-            self._found[number] = Repeat(Outcome.JUDGE_ERROR, None, reason, detail)
+        for number, job in self._in_hand.items():
+            self._found[number] = job.lost(Outcome.JUDGE_ERROR, reason, detail)
+        self._in_hand.clear()
         self.worker.end(at_once=True)
         self._answers.clear()
         self._fruitless += 1
@@ -187,17 +234,3 @@ class Run:
             self.worker = self._start()
         except RagwatchError as error:
             self.stopped = self.stopped or (Reason.WORKER_DIED, f"it cannot be started again: {error.fact}")
-
-
-def _repeat(job: Job, message: Message) -> Repeat:
-    """Return a judgement's end. A failed call fails it, though some metrics would half-score."""
-    if job.failure:
-        outcome = Outcome.NOT_RUN if job.failure.not_run else Outcome.JUDGE_ERROR
-        return Repeat(outcome, None, job.failure.reason, job.failure.detail)
-    if message["reason"]:
-        return Repeat(Outcome.JUDGE_ERROR, None, Reason(message["reason"]), message["detail"])
-    value = float(message["value"])
-    # RAGAS computes in floating point: 1.0000000002 is 1.
-    if not job.metric.low - 1e-6 <= value <= 1 + 1e-6:
-        return Repeat(Outcome.JUDGE_ERROR, None, Reason.OUT_OF_RANGE, f"{value:g}")
-    return Repeat(Outcome.OK, min(max(value, job.metric.low), 1.0))
