@@ -46,15 +46,17 @@ def test_a_dead_endpoint_is_resumed(indexed: Workspace, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_interrupts_and_the_next_run_finishes(indexed: Workspace, number: signal.Signals) -> None:
     indexed.write("new.md", "# New\n\nText.\n")
-    indexed.server.always = Hang(30)
+    indexed.server.always = Hang(60)
     # A test run in the background has SIGINT ignored, and children inherit that; a user's terminal does not.
+    asked = len(indexed.server.requests)
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import ragwatch.__main__"
     command = [sys.executable, "-c", script, "reindex", "--yes"]
     with subprocess.Popen(command, cwd=indexed.folder, stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 60
-        while not (indexed.folder / "state.db-wal").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while len(indexed.server.requests) == asked:
+            assert child.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.05)
-        time.sleep(1.5)
         os.kill(child.pid, number)
         assert child.stderr is not None
         printed = child.stderr.read()

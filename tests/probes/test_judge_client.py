@@ -136,9 +136,11 @@ def test_retry_after_is_honoured_by_every_request(asker: Asker, server: JudgeSer
 
 
 def test_nobody_listens(asker: Asker) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    found = failure(asker(base_url=f"http://127.0.0.1:{port}/v1", retries=1))
+    # Bound and deaf: nobody else can listen there meanwhile.
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        found = failure(asker(base_url=f"http://127.0.0.1:{port}/v1", retries=1))
     assert found.reason is Reason.UNREACHABLE
     assert f"127.0.0.1:{port}" in found.detail
 
@@ -254,8 +256,8 @@ def test_the_budget_is_a_hard_stop(changes: dict[str, Any], reason: Reason, aske
 
 
 def test_no_more_at_once_than_allowed(asker: Asker, server: JudgeServer) -> None:
-    gate = threading.Event()
-    server.says["ContextRelevanceOutput"] = lambda _number: gate.wait(0.1)
+    pair = threading.Barrier(2, timeout=60)
+    server.says["ContextRelevanceOutput"] = lambda _number: [pair.wait(), time.sleep(0.1)]
     client = asker(concurrency=2)
     threads = [threading.Thread(target=client.ask, args=(QUESTION,)) for _ in range(6)]
     for thread in threads:
@@ -374,5 +376,5 @@ def test_closing_ends_what_waits(asker: Asker, server: JudgeServer) -> None:
     while not server.requests:
         thread.join(0.01)
     client.close()
-    thread.join(10)
+    thread.join(60)
     assert [one.not_run for one in found] == [True]

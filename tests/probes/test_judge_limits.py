@@ -54,7 +54,7 @@ def test_what_may_fit_later_waits() -> None:
     thread.start()
     assert not entered.wait(0.05)
     kept.settle(800, prompt=100)
-    thread.join(10)
+    thread.join(60)
     assert entered.is_set()
 
 

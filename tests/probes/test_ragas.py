@@ -146,7 +146,8 @@ def test_a_judge_that_is_down_gives_no_score_and_is_left_alone(
     told: Behaviour, reason: Reason, ragas: Ragas, server: JudgeServer
 ) -> None:
     server.always = told
-    report = with_judge(ragas, timeout_s=0.2).judge(samples(8), ["context_relevance", "context_recall"])
+    timeout_s = 0.5 if isinstance(told, Hang) else 5.0
+    report = with_judge(ragas, timeout_s=timeout_s).judge(samples(8), ["context_relevance", "context_recall"])
     found = outcomes(report)
     assert sum(found.values()) == 8 * 2 * 3
     assert {where for _, where in found} == {reason}
@@ -332,15 +333,15 @@ def test_an_interruption_does_not_wait_for_the_judge(ragas: Ragas, server: Judge
     def interrupt(number: int) -> Any:
         if number == 1:
             _thread.interrupt_main()
-            server.stopping.wait(60)
+            server.stopping.wait(600)
         return YES["ContextRecallOutput"]
 
     server.says["ContextRecallOutput"] = interrupt
-    with Ragas(with_judge(ragas, concurrency=1, timeout_s=60.0).settings) as fresh:
+    with Ragas(with_judge(ragas, concurrency=1, timeout_s=600.0).settings) as fresh:
         start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             fresh.judge(samples(2), ["context_recall"])
-        assert time.monotonic() - start < 40
+        assert time.monotonic() - start < 300
         assert outcomes(fresh.judge(samples(1), ["context_recall"])) == {(Outcome.OK, Reason.NONE): 3}
     server.stopping.set()
 

@@ -19,8 +19,15 @@ from ragwatch.sources.sql import SqlSource
 from tests.fakes.memory_source import MemorySource
 from tests.sources.contract import Subject
 
-TICK = 0.012
-"""Longer than a tick of any file system's clock, so that two changes never share a time."""
+
+def wait_for_a_tick(folder: Path) -> None:
+    """Return when what is written next gets a later time than all before: a file system's clock ticks in steps."""
+    clock = folder / ".clock"
+    clock.touch()
+    before = clock.stat().st_mtime_ns
+    while clock.stat().st_mtime_ns <= before:
+        time.sleep(0.001)
+        clock.touch()
 
 
 class FakeSubject(Subject):
@@ -52,7 +59,7 @@ class LocalSubject(Subject):
         self.source = FileSource("docs", str(root), markup="plain")
 
     def put(self, texts: Mapping[str, str]) -> None:
-        time.sleep(TICK)
+        wait_for_a_tick(self.root.parent)
         for key, text in texts.items():
             path = self.root / key
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +214,7 @@ class JsonlSubject(Subject):
         self.path.unlink()
 
     def _write(self) -> None:
-        time.sleep(TICK)
+        wait_for_a_tick(self.path.parent)
         lines = [json.dumps({"id": key, "text": text}) for key, text in self.records.items()]
         self.path.write_text("".join(f"{line}\n" for line in lines))
 
@@ -227,7 +234,7 @@ class ParquetSubject(JsonlSubject):
             part.unlink()
 
     def _write(self) -> None:
-        time.sleep(TICK)
+        wait_for_a_tick(self.path.parent)
         half = len(self.records) // 2
         for number, records in enumerate([list(self.records.items())[:half], list(self.records.items())[half:]]):
             ids = pyarrow.array([key for key, _ in records], pyarrow.string())

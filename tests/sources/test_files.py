@@ -1,7 +1,6 @@
 """Files: which are listed, and their stamps, beyond the contract."""
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ragwatch.ports import Gone
 from ragwatch.sources import files
 from ragwatch.sources.files import FileSource
 from tests.sources.asking import ids, read, stamp
+from tests.sources.subjects import wait_for_a_tick
 
 
 def test_all_supported_formats_are_listed_by_default(root: Path, write: Callable[..., Path]) -> None:
@@ -106,7 +106,7 @@ def test_stamp_sees_a_replacement_of_equal_size_and_time(root: Path, write: Call
     source = FileSource("docs", str(root))
     found = path.stat()
     before = stamp(source, "a.md")
-    time.sleep(0.02)  # the clock of the file system ticks every few milliseconds
+    wait_for_a_tick(root.parent)
     path.write_text("behind")
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert path.stat().st_mtime_ns == found.st_mtime_ns
@@ -118,7 +118,7 @@ def test_stamp_sees_that_a_file_became_readable(root: Path, write: Callable[...,
     path.chmod(0)
     source = FileSource("docs", str(root))
     before = stamp(source, "a.md")
-    time.sleep(0.02)
+    wait_for_a_tick(root.parent)
     path.chmod(0o644)
     assert stamp(source, "a.md") != before
 

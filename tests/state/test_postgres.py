@@ -1,7 +1,6 @@
 """What can befall a PostgreSQL server, and what the user is told."""
 
 import logging
-import socket
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,13 +35,6 @@ def _end_other_connections(url: str) -> None:
         )
 
 
-def _closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _all_that_is_said(error: BaseException | None) -> str:
     """Everything that a log or a report could show of an error and of the errors behind it."""
     said = []
@@ -58,7 +50,7 @@ def _urls(server: str) -> dict[str, str]:
     return {
         "wrong password": f"postgresql://nobody-we-know:{secret}@{host}/postgres",
         "password as an option": f"postgresql://{host}/postgres?user=nobody-we-know&password={secret}",
-        "nobody listens": f"postgresql://postgres:{secret}@127.0.0.1:{_closed_port()}/postgres",
+        "nobody listens": f"postgresql://postgres:{secret}@127.0.0.1:1/postgres",
         "no such host": f"postgresql://postgres:{secret}@no-such-host.invalid/postgres",
         "no such socket": f"postgresql://postgres:{secret}@/postgres?host={quote('/no/such/folder', safe='')}",
     }

@@ -320,7 +320,7 @@ def step(scene: Scene, story: Story, name: str, kills: int, draws: random.Random
     for _ in range(200):
         started = time.monotonic()
         # Starting the command takes about a second; a kill after that finds it at work.
-        done = scene.ragwatch(*arguments, kill_after=draws.uniform(0.9, longest) if kills else None)
+        done = scene.ragwatch(*arguments, kill_after=draws.uniform(min(0.9, longest / 2), longest) if kills else None)
         if done.returncode == -9:
             kills -= 1
             shown = scene.ragwatch("migrate", "status", "--json")
@@ -341,7 +341,7 @@ def step(scene: Scene, story: Story, name: str, kills: int, draws: random.Random
                 report: dict[str, Any] = json.loads(done.stdout)
                 return report
             # Done before it could be killed: ask again, and kill sooner.
-            longest = max(1.0, longest * 0.7)
+            longest *= 0.7
     raise AssertionError(f"{name} is never done")
 
 
