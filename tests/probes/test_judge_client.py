@@ -257,7 +257,13 @@ def test_the_budget_is_a_hard_stop(changes: dict[str, Any], reason: Reason, aske
 
 def test_no_more_at_once_than_allowed(asker: Asker, server: JudgeServer) -> None:
     pair = threading.Barrier(2, timeout=60)
-    server.says["ContextRelevanceOutput"] = lambda _number: [pair.wait(), time.sleep(0.1)]
+
+    def wait_for_another(_number: int) -> dict[str, int]:
+        pair.wait()
+        time.sleep(0.1)
+        return {"rating": 2}
+
+    server.says["ContextRelevanceOutput"] = wait_for_another
     client = asker(concurrency=2)
     threads = [threading.Thread(target=client.ask, args=(QUESTION,)) for _ in range(6)]
     for thread in threads:
