@@ -116,7 +116,8 @@ class ChannelConfig(RouteConfig):
     """Bot token of Slack, routing key of PagerDuty, signing key of a webhook."""
     slack_channel: str | None = None
     """Where a bot posts: the id of a channel."""
-    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    timeout_s: Annotated[float, Field(gt=0, le=30)] = 10.0
+    """For one request as a whole."""
     digest: bool = False
     """Told of everything once a day instead of at once."""
 

@@ -86,11 +86,14 @@ class IncidentLog(Protocol):
 class Outbox(Protocol):
     """Messages that wait, and what became of the others. A message is a row before it is a request."""
 
-    def claim(self, holder: str, now: datetime, seconds: float, *, channels: Sequence[str]) -> list[Message]:
-        """Take messages of these channels to send, for `seconds`: of any number of claimants one gets a message.
+    def claim(
+        self, holder: str, now: datetime, seconds: float, *, collection: str, channels: Sequence[str], limit: int = 100
+    ) -> list[Message]:
+        """Take messages of these channels of a collection to send, for `seconds`: of any number of claimants one gets
+        a message.
 
         At most one per channel and thread: the oldest that waits, if it is due and not claimed by another; those
-        behind it wait. Oldest first.
+        behind it wait. Oldest first, `limit` at most. Collections that share a database may have channels of one name.
         """
         ...
 
@@ -189,6 +192,11 @@ class Channel(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of its address and credentials: a closed channel is tried again once it has another."""
+        ...
 
     def send(self, message: Message, *, now: datetime, earlier: Sequence[Message] = ()) -> Mapping[str, Json]:
         """Send one message and return the channel's receipt, or raise one of `ragwatch.errors`:
