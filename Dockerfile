@@ -1,4 +1,4 @@
-# ragwatch as a container: run any command, e.g. docker run ragwatch scan --config /etc/ragwatch/ragwatch.toml
+# ragwatch as a container: the daemon, or any command: docker run ragwatch scan --config /etc/ragwatch/ragwatch.toml
 FROM python:3.12-slim
 
 # The CPU build of torch is enough here and several GB smaller than the default one.
@@ -16,5 +16,8 @@ RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORC
 
 USER ragwatch
 WORKDIR /watch
+# Python as process 1 ignores signals that it has no handler for; the daemon has one for each that it answers.
+STOPSIGNAL SIGTERM
+EXPOSE 9464
 ENTRYPOINT ["ragwatch"]
-CMD ["--help"]
+CMD ["daemon"]

@@ -353,6 +353,16 @@ class State(Protocol):
         """Return the newest runs first."""
         ...
 
+    def finished_runs(
+        self, collection: str, *, after: tuple[datetime, str] | None = None, limit: int = 200
+    ) -> list[RunRecord]:
+        """Return the runs that have finished, in the order of (finished, id), from the first that comes after a pair.
+
+        A follower that keeps the pair of the last run it has seen is given every run once, but for those of processes
+        whose clock is behind, or whose last write took long: it looks back some minutes and passes over what it knows.
+        """
+        ...
+
     def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
         """Keep the findings of a run, streaming."""
         ...

@@ -72,6 +72,13 @@ class History:
         with self._database.reading() as statements:
             return [_run(row) for row in statements.query(sql, *given.values(), limit)]
 
+    def finished_runs(self, collection: str, after: tuple[datetime, str] | None, limit: int) -> list[RunRecord]:
+        later = "" if after is None else " AND (finished > ? OR (finished = ? AND id > ?))"
+        mark = () if after is None else (after[0], after[0], after[1])
+        sql = f"{_RUN} WHERE collection = ? AND finished IS NOT NULL{later} ORDER BY finished, id LIMIT ?"
+        with self._database.reading() as statements:
+            return [_run(row) for row in statements.query(sql, collection, *mark, limit)]
+
     def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
         bodies = map(encode_json, findings)
         while batch := list(islice(bodies, BATCH)):

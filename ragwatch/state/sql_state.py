@@ -64,6 +64,11 @@ class SqlState:
     def runs(self, *, collection: str | None = None, verb: str | None = None, limit: int = 20) -> list[RunRecord]:
         return self._history.runs(collection, verb, limit)
 
+    def finished_runs(
+        self, collection: str, *, after: tuple[datetime, str] | None = None, limit: int = 200
+    ) -> list[RunRecord]:
+        return self._history.finished_runs(collection, after, limit)
+
     def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
         """Called again for the same run, it appends."""
         self._history.record_findings(run, findings)

@@ -50,6 +50,13 @@ class MemoryState:
         asked = (run for run in newest if collection in (None, run.collection) and verb in (None, run.verb))
         return list(asked)[:limit]
 
+    def finished_runs(
+        self, collection: str, *, after: tuple[datetime, str] | None = None, limit: int = 200
+    ) -> list[RunRecord]:
+        ended = [(run.finished, run.id, run) for run in self.run_records.values() if run.collection == collection]
+        marked = sorted(((end, id_), run) for end, id_, run in ended if end is not None)
+        return [run for mark, run in marked if after is None or mark > after][:limit]
+
     def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
         kept = [dict(finding) for finding in findings]
         if kept:

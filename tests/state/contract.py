@@ -161,6 +161,22 @@ class StateContract:
         assert [run.started for run in state.runs(collection="a", verb="scan", limit=1)] == [NOW + 3 * MINUTE]
         assert state.runs(collection="none") == []
 
+    def test_a_follower_is_given_every_finished_run_once_in_the_order_of_finishing(self, state: State) -> None:
+        ids = [state.start_run("scan", "docs", NOW) for _ in range(6)]
+        other = state.start_run("scan", "other", NOW)
+        state.finish_run(other, "done", {}, NOW)
+        for number, minute in ((3, 1), (0, 2), (5, 2), (1, 2), (4, 9)):
+            state.finish_run(ids[number], "done", {}, NOW + minute * MINUTE)
+        expected = [ids[3], ids[0], ids[1], ids[5], ids[4]]
+        assert [run.id for run in state.finished_runs("docs")] == expected
+        seen: list[str] = []
+        mark = None
+        while batch := state.finished_runs("docs", after=mark, limit=2):
+            seen.extend(run.id for run in batch)
+            assert batch[-1].finished is not None
+            mark = (batch[-1].finished, batch[-1].id)
+        assert seen == expected
+
     def test_times_come_back_in_utc(self, state: State) -> None:
         run = state.start_run("scan", "docs", NOW.astimezone(BERLIN))
         state.finish_run(run, "done", {}, (NOW + MINUTE).astimezone(BERLIN))
