@@ -16,7 +16,7 @@ import numpy as np
 from ragwatch.corpus.identity import Json, normalise
 from ragwatch.errors import ConfigError, NotFoundError, RefusedError
 from ragwatch.health.paired import Paired, compare_paired
-from ragwatch.health.retrieval import GoldenQuery, first_rank, hit
+from ragwatch.health.retrieval import GoldenQuery, hit, judge
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import Hit
@@ -72,7 +72,7 @@ def build_bridge(
     Raises `RefusedError` where there is no golden query to measure it with, and `NotFoundError` for an empty index.
     """
     started = time.monotonic()
-    asked = [query for query in golden if query.quote or query.document]
+    asked = [query for query in golden if query.evidence]
     if not asked:
         raise RefusedError(
             "a bridge is made only with its recall measured, and there are no golden queries",
@@ -82,7 +82,7 @@ def build_bridge(
     matrix = procrustes(fresh, stored)
     own = [_found(old, query, old.encoder.encode([query.query], kind="query")[0]) for query in asked]
     through = [_found(old, query, new.encoder.encode([query.query], kind="query")[0] @ matrix) for query in asked]
-    hits = compare_paired(own, through, [query.document or query.id for query in asked])
+    hits = compare_paired(own, through, [query.unit for query in asked])
     elapsed = time.monotonic() - started
     return Bridge(matrix, old.spec.encoder, new.spec.encoder, len(stored), hits, elapsed)
 
@@ -121,9 +121,8 @@ def _pairs(old: Pipeline, new: Pipeline, size: int, progress: Progress) -> tuple
 
 def _found(old: Pipeline, query: GoldenQuery, vector: Vectors) -> float:
     hits = old.store.search(vector, K)
-    if query.quote:
-        return hit(first_rank([text_of(one.payload, old.layout) or "" for one in hits], query.quote), K)
-    return float(any(_document(old, one) == query.document for one in hits))
+    results = [(text_of(one.payload, old.layout) or "", _document(old, one)) for one in hits]
+    return hit(judge(query.evidence, results).rank, K)
 
 
 def _document(old: Pipeline, found: Hit) -> str:

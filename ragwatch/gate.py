@@ -14,7 +14,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import SourceError
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.paired import Paired, compare_paired, false_discoveries, smallest_seen
-from ragwatch.health.retrieval import GoldenQuery, first_rank, hit, holds, reciprocal_rank
+from ragwatch.health.retrieval import GoldenQuery, first_rank, hit, judge, reciprocal_rank
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.migration import collection_state
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
@@ -237,7 +237,9 @@ class Gate:
             shown = ", ".join(review[:SHOWN]) + (", …" if len(review) > SHOWN else "")
             self.remarks.append(f"{len(review)} golden queries need review, their quote left the corpus: {shown}")
         forbidding = [query for query in self.golden if query.forbidden]
-        new = dict(self._searched(self.target, [*asked, *(query for query in forbidding if query not in asked)]))
+        new = dict(
+            self._searched(self.target, [*asked, *(q for q in forbidding if q.id not in {one.id for one in asked})])
+        )
         checks = [_forbidden_check(forbidding, {name: self._texts(hits) for name, hits in new.items()})]
         if not asked:
             self.remarks.append("no golden query has an answer in the corpus; retrieval was not compared")
@@ -250,17 +252,25 @@ class Gate:
         return [*(checks if forbidding else []), retrieval_check(retrieval)], retrieval
 
     def _askable(self) -> tuple[list[GoldenQuery], list[str]]:
-        """Split the queries that have an answer into those whose quote stands in its document, and the others."""
-        answered = [query for query in self.golden if query.quote or query.document]
+        """Split the queries that have an answer into those of which a passage stands in its document, and the others.
+
+        The first come with the passages that stand there alone.
+        """
+        answered = [query for query in self.golden if query.evidence]
+        named = {passage.document for query in answered for passage in query.evidence}
         texts: dict[str, list[str]] = {}
         for source in self.target.sources:
-            for outcome in source.read(sorted({query.document for query in answered if query.document})):
+            for outcome in source.read(sorted(named - {""})):
                 if isinstance(outcome, Document):
                     texts.setdefault(outcome.id, []).append(outcome.text)
-        current = [
-            q for q in answered if any(not q.quote or holds(text, q.quote) for text in texts.get(q.document, ()))
-        ]
-        return current, [query.id for query in answered if query not in current]
+        current = []
+        for query in answered:
+            left = [
+                one for one in query.evidence if any(one.held_by(t, one.document) for t in texts.get(one.document, ()))
+            ]
+            current += [query.of(left)] if left else []
+        asked = {query.id for query in current}
+        return current, [query.id for query in answered if query.id not in asked]
 
     def _searched(self, pipeline: Pipeline, queries: Sequence[GoldenQuery]) -> Iterator[tuple[str, list[Hit]]]:
         """Ask exactly, so that an index that is still being optimised is not taken for a worse encoder."""
@@ -276,18 +286,16 @@ class Gate:
         return [text_of(found.payload, self.target.layout) or "" for found in hits]
 
     def _rank(self, query: GoldenQuery, hits: Sequence[Hit]) -> int:
-        """Return the rank of the first hit that holds the quote or, without a quote, is of the document."""
-        if query.quote:
-            return first_rank(self._texts(hits), query.quote)
+        """Return the rank of the first hit that holds one of the query's passages."""
         found = (labels_of(hit.payload, self.target.layout) for hit in hits)
         documents = [labels.document.partition(":")[2] if labels else "" for labels in found]
-        return documents.index(query.document) + 1 if query.document in documents else 0
+        return judge(query.evidence, zip(self._texts(hits), documents, strict=True)).rank
 
     def _compared(
         self, asked: Sequence[GoldenQuery], old: Mapping[str, list[Hit]], new: Mapping[str, list[Hit]]
     ) -> Retrieval:
         ranks = [tuple(self._rank(query, side[query.id]) for side in (old, new)) for query in asked]
-        units = [query.document for query in asked]
+        units = [query.unit for query in asked]
         before, after = ([hit(pair[side], K) for pair in ranks] for side in (0, 1))
         slices = {}
         for tag in sorted({tag for query in asked for tag in query.tags}):

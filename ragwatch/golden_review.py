@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
+from ragwatch.health.retrieval import RelevantPassage
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.probes.evidence import Evidence, EvidenceState, evidence
 from ragwatch.probes.golden import NO_EVIDENCE, GoldenEntry, GoldenFile, Review, edit_golden_file
@@ -26,7 +27,7 @@ def evidence_of(
 
 
 def acceptance(entry: GoldenEntry, found: Evidence) -> dict[str, Json]:
-    """Return the fields that accepting a query sets; where its quote moved, the document that holds it now.
+    """Return the fields that accepting a query sets; where a quote moved, the document that holds it now.
 
     Raises `ConfigError` where it names no evidence, or none that stands in the corpus: accepted, it would be asked
     and could only fail.
@@ -41,10 +42,29 @@ def acceptance(entry: GoldenEntry, found: Evidence) -> dict[str, Json]:
             f"ragwatch golden review --reject {name}",
         )
     changes: dict[str, Json] = {"reviewed": True, "needs_review": None, "rejected": None}
-    if found.state is EvidenceState.MOVED:
-        source, _, document = found.document.partition(":")
-        changes |= {"source": source, "document": document}
+    return changes | _moves(entry, found)
+
+
+def _moves(entry: GoldenEntry, found: Evidence) -> dict[str, Json]:
+    """Return the fields that let every quote that moved name the document that holds it now."""
+    changes: dict[str, Json] = {}
+    moved = dict(zip(entry.query.evidence, found.passages, strict=True))
+    first = RelevantPassage(entry.query.document, entry.query.quote, entry.query.source)
+    if first in moved:
+        changes |= _home(moved[first])
+    listed = entry.fields.get("also")
+    further = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    homes = [_home(moved[one]) for one in entry.query.also]
+    if any(homes):
+        changes["also"] = [{**fields, **home} for fields, home in zip(further, homes, strict=True)]
     return changes
+
+
+def _home(found: Evidence) -> dict[str, Json]:
+    if found.state is not EvidenceState.MOVED:
+        return {}
+    source, _, document = found.document.partition(":")
+    return {"source": source, "document": document}
 
 
 def rejection() -> dict[str, Json]:

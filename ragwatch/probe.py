@@ -16,11 +16,11 @@ from ragwatch.health.outcomes import Outcome, QueryResult
 from ragwatch.health.power import Power
 from ragwatch.health.regression import power_for
 from ragwatch.health.reruns import discordant, merge
-from ragwatch.health.retrieval import GoldenQuery, holds
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage, holds, judge
 from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.index.migration import collection_state
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import Key, Passage, Retriever
+from ragwatch.ports import Key, Retriever
 from ragwatch.probe_causes import Loss, explain
 from ragwatch.probe_index import IndexChecks, check_index
 from ragwatch.probe_overlap import Overlap, overlap
@@ -48,6 +48,8 @@ class ProbeReport:
     """What stored vectors find in their own index; None where the collection itself is not under test."""
     moved: Mapping[str, str]
     """Query id → where its quote stands now, if not in the document that it names."""
+    passages_gone: Mapping[str, tuple[str, ...]]
+    """Query id → those of its passages that left the corpus while others stayed, and why."""
     losses: tuple[Loss, ...]
     """Each query lost since the accepted run, and why."""
     power: Power
@@ -73,6 +75,7 @@ class ProbeReport:
             "overlap": self.overlap.to_json() if self.overlap else None,
             "index": self.index.to_json() if self.index else None,
             "moved": dict(self.moved),
+            "passages_gone": {name: list(gone) for name, gone in self.passages_gone.items()},
             "lost": [loss.to_json() for loss in self.losses],
             "power": self.power.to_json(),
             "results": [one.to_json() for one in run.results],
@@ -129,6 +132,9 @@ class Probing:
     k: int
     progress: Progress
     _moved: dict[str, str] = field(default_factory=dict)
+    _left: dict[str, tuple[RelevantPassage, ...]] = field(default_factory=dict)
+    """Query id → its passages that are in the corpus: an index that still serves another one is not right."""
+    _gone: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def report(self, run: str, started: str) -> ProbeReport:
         began = time.monotonic()
@@ -149,6 +155,7 @@ class Probing:
             overlap=overlap(self.pipeline, made, baseline.accepted) if baseline else None,
             index=self._index(made),
             moved=dict(self._moved),
+            passages_gone=dict(self._gone),
             losses=self._losses(verdict, made),
             power=power_for(results),
             elapsed_s=time.monotonic() - began,
@@ -169,8 +176,12 @@ class Probing:
             if found.state is EvidenceState.GONE:
                 reason = found.reason or "its quote has left the corpus"
                 gone[query.id] = self._result(query, Outcome.EVIDENCE_GONE, reason=reason)
-            elif found.state is EvidenceState.MOVED:
+                continue
+            if found.state is EvidenceState.MOVED:
                 self._moved[query.id] = found.document
+            self._left[query.id] = found.standing(query)
+            if lost := found.lost(query):
+                self._gone[query.id] = lost
         wanted = [query for query in self.queries if query.id not in gone]
         try:
             self.retriever.prepare([query.query for query in wanted])
@@ -194,19 +205,20 @@ class Probing:
         except RetrieverError as error:
             return self._result(query, Outcome.BACKEND_ERROR, reason=error.fact)
         elapsed = time.perf_counter() - started
-        relevant = tuple(_is_relevant(query, passage) for passage in passages)
+        judged = judge(self._left[query.id], ((passage.text, passage.document) for passage in passages))
         return replace(
             self._result(query, Outcome.OK if passages else Outcome.EMPTY),
-            rank=relevant.index(True) + 1 if True in relevant else 0,
-            relevant=relevant,
+            rank=judged.rank,
+            relevant=judged.relevant,
+            gains=judged.gains,
             retrieved=tuple(passage.id for passage in passages),
             forbidden=any(holds(passage.text, query.forbidden) for passage in passages),
             latency_s=round(elapsed, 4),
         )
 
     def _result(self, query: GoldenQuery, outcome: Outcome, *, reason: str = "") -> QueryResult:
-        unit = query.document if query.document or query.quote else ""
-        return QueryResult(query.id, unit or (query.id if query.quote else ""), outcome, tags=query.tags, reason=reason)
+        passages = len(self._left.get(query.id, query.evidence))
+        return QueryResult(query.id, query.unit, outcome, passages=passages, tags=query.tags, reason=reason)
 
     # -- concluding --------------------------------------------------------------------------------------------
 
@@ -221,7 +233,7 @@ class Probing:
         if made.settings.get("retriever") != "collection":
             # What the user's own pipeline does with the index is not known here.
             return tuple(Loss(id, "unexplained", "it was lost in the pipeline under test") for id in sorted(lost))
-        return tuple(explain(self.pipeline, q, self.k) for q in self.queries if q.id in lost)
+        return tuple(explain(self.pipeline, q, self._left[q.id], self.k) for q in self.queries if q.id in lost)
 
 
 def index_state(pipeline: Pipeline) -> str:
@@ -238,13 +250,6 @@ def index_state(pipeline: Pipeline) -> str:
     return f"{info.name}:{encoder}:{collection_state(info.points, pipeline.store.facet(Key.REVISION))}"
 
 
-def _is_relevant(query: GoldenQuery, passage: Passage) -> bool:
-    """By quote where the query has one, so that judgements outlive chunkers; else by document."""
-    if query.quote:
-        return holds(passage.text, query.quote)
-    return bool(query.document) and passage.document == query.document
-
-
 def probe_findings(report: ProbeReport) -> list[Finding]:
     """Return what a probe has to tell beyond its numbers."""
     collection, found = report.run.collection, []
@@ -258,4 +263,7 @@ def probe_findings(report: ProbeReport) -> list[Finding]:
             found.append(Finding(Kind.FORBIDDEN_RETRIEVED, result.id, reason, "ragwatch scan --deep"))
         if result.outcome is Outcome.EVIDENCE_GONE:
             found.append(Finding(Kind.EVIDENCE_GONE, result.id, result.reason, "ragwatch golden review"))
+        elif gone := report.passages_gone.get(result.id):
+            reason = f"{len(gone)} of its {len(gone) + result.passages} passages: {'; '.join(gone)}"
+            found.append(Finding(Kind.EVIDENCE_GONE, result.id, reason, "ragwatch golden review"))
     return found

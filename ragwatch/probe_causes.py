@@ -1,5 +1,6 @@
 """Why a query lost its evidence: from the corpus, the index and one encoder call, the first cause that holds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import RagwatchError
-from ragwatch.health.retrieval import GoldenQuery, holds
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.index.desired import DesiredChunk
 from ragwatch.index.diff import Fault, point_is_intact
 from ragwatch.index.points import Key, StoredPoint, labels_of, text_of
@@ -33,42 +34,52 @@ class Loss:
         return {"query": self.id, "cause": self.cause, "fact": self.fact}
 
 
-def explain(pipeline: Pipeline, query: GoldenQuery, k: int) -> Loss:
-    """Return the first cause that holds. Never raises for what is out of reach: then the loss is unexplained."""
-    try:
-        cause, fact = _cause(pipeline, query, k)
-    except RagwatchError as error:
-        cause, fact = "unexplained", f"its cause could not be looked for: {error.fact}"
-    return Loss(query.id, cause, fact)
+def explain(pipeline: Pipeline, query: GoldenQuery, passages: Sequence[RelevantPassage], k: int) -> Loss:
+    """Return the first cause that holds for the first of its `passages` that has one.
+
+    Never raises for what is out of reach: then the loss is unexplained.
+    """
+    told: list[tuple[str, str]] = []
+    for passage in passages:
+        try:
+            told.append(_cause(pipeline, query, passage, k))
+        except RagwatchError as error:
+            told.append(("unexplained", f"its cause could not be looked for: {error.fact}"))
+        if told[-1][0] != "unexplained":
+            return Loss(query.id, *told[-1])
+    return Loss(query.id, *told[0])
 
 
-def _cause(pipeline: Pipeline, query: GoldenQuery, k: int) -> tuple[str, str]:
-    key, chunks = _evidence_chunks(pipeline, query)
+def _cause(pipeline: Pipeline, query: GoldenQuery, passage: RelevantPassage, k: int) -> tuple[str, str]:
+    key, chunks = evidence_chunks(pipeline, passage)
     if not key:
-        return "unexplained", f"document {query.document} cannot be read"
+        return "unexplained", f"document {passage.document} cannot be read"
     if not chunks:
         return "cut_apart", "no chunk holds the whole quote any more: the chunker cuts through it"
     points = {point.id: point for point in pipeline.store.fetch([chunk.id for chunk in chunks], vectors=True)}
     if not points:
         others = sum(1 for _ in pipeline.store.scroll(Where(Key.DOCUMENT, (key,)), payload=False))
         if others:
-            return "stale", f"the index holds {others} points of {query.document}, not the one with the quote"
-        return "missing", f"no chunk of {query.document} is in the index"
+            return "stale", f"the index holds {others} points of {passage.document}, not the one with the quote"
+        return "missing", f"no chunk of {passage.document} is in the index"
     for chunk in chunks:
         if chunk.id in points and (wrong := _wrong(pipeline, chunk, points[chunk.id])):
             return wrong
     return _ranked(pipeline, query, frozenset(points), k)
 
 
-def _evidence_chunks(pipeline: Pipeline, query: GoldenQuery) -> tuple[str, list[DesiredChunk]]:
-    """Return the document's key, "" where it cannot be read, and those of its chunks that hold the evidence."""
+def evidence_chunks(pipeline: Pipeline, passage: RelevantPassage) -> tuple[str, list[DesiredChunk]]:
+    """Return the document's key, "" where it cannot be read, and those of its chunks that hold the passage.
+
+    The chunks are those that the index should have. Raises what source, chunker and store raise.
+    """
     for source in pipeline.sources:
-        for outcome in source.read([query.document]):
+        if passage.source not in ("", source.name):
+            continue
+        for outcome in source.read([passage.document]):
             if isinstance(outcome, Document):
                 document = pipeline.desired(outcome, pipeline.comparable_spec(pipeline.store.describe()))
-                return document.key, [
-                    c for c in document.chunks if not query.quote or holds(c.fields.text, query.quote)
-                ]
+                return document.key, [c for c in document.chunks if passage.held_by(c.fields.text, passage.document)]
     return "", []
 
 

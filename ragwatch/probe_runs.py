@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StateError
-from ragwatch.health.measures import Mean, found_early, mean_by_unit
+from ragwatch.health.measures import Mean, mean_by_unit, passage_ndcg, passage_recall
 from ragwatch.health.outcomes import QueryResult
 from ragwatch.health.regression import decide
 from ragwatch.health.retrieval import reciprocal_rank
@@ -71,12 +71,14 @@ class ProbeRun:
         )
 
     def measures(self) -> dict[str, Mean]:
-        """Return hit@k, MRR, nDCG@k and precision@k by quote, each with its interval."""
+        """Return hit@k (success@k), MRR, recall@k, nDCG@k and precision@k by passage, each with its interval."""
+        k = self.k
         return {
-            f"hit@{self.k}": self.values(lambda one: float(one.rank > 0)),
+            f"hit@{k}": self.values(lambda one: float(one.rank > 0)),
             "MRR": self.values(lambda one: reciprocal_rank(one.rank)),
-            f"nDCG@{self.k}": self.values(lambda one: found_early(one.relevant, self.k)),
-            f"precision@{self.k}": self.values(lambda one: sum(one.relevant) / self.k),
+            f"recall@{k}": self.values(lambda one: passage_recall(one.gains, k, one.passages)),
+            f"nDCG@{k}": self.values(lambda one: passage_ndcg(one.gains, k, one.passages)),
+            f"precision@{k}": self.values(lambda one: sum(one.relevant) / k),
         }
 
 

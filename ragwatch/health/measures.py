@@ -2,9 +2,10 @@
 
 Judgements come in two shapes. Where every relevant document is known by id (qrels), `evaluate` and its kin score a
 run: `Run` maps query → result id → score, `Qrels` maps query → id → grade (relevant from 1 up, gain equal to the
-grade). Where relevance is decided by a quote in the retrieved text, only the results themselves are judged, and the
-functions of a ranked tuple of booleans (`QueryResult.relevant`) apply: how many relevant chunks there are is not
-known there, so recall says whether the evidence was found, which is success@k.
+grade). Where relevance is decided by quotes in the retrieved text, the relevant documents are the query's passages,
+however the index cuts them: `Gains` counts, result by result, the passages that no earlier result holds
+(`ragwatch.health.retrieval.judge`), and `passage_recall` and `passage_ndcg` apply. Where each passage is in one result
+and each result holds one at most, they are trec_eval's recall and ndcg_cut of the run.
 
 As in trec_eval: results are ordered by score, largest first, scores compared as 32-bit floats, equal ones by id in
 descending order; the average is over the queries of the qrels that were judged at all; one that the run lacks, or
@@ -60,17 +61,19 @@ def ndcg(gains: Gains, k: int, grades: Sequence[int]) -> float:
     return _discounted(gains[:k]) / best if best else 0.0
 
 
-def found(relevant: Sequence[bool], k: int) -> float:
-    """Return 1.0 where a result that holds the evidence is among the best `k`, else 0.0: recall@k by quote."""
-    return success(relevant, k)
+def passage_recall(gains: Gains, k: int, passages: int) -> float:
+    """Return the share of a query's `passages` that the best `k` results hold; 0.0 where it has none."""
+    return sum(gains[: _cut(k)]) / passages if passages else 0.0
 
 
-def found_early(relevant: Sequence[bool], k: int) -> float:
-    """Return nDCG@k by quote, 1 / log2(1 + rank of the first result that holds the evidence), 0.0 without one.
+def passage_ndcg(gains: Gains, k: int, passages: int) -> float:
+    """Return nDCG@k of results whose grade is the number of passages that they are the first to hold.
 
-    Further results that hold it add nothing: the best list is one that begins with the evidence.
+    The best order that it is held against has the results that were found, largest grade first, and every passage
+    that was not found as a result of its own. With one passage: 1 / log2(1 + rank of the first result that holds it).
     """
-    return next((1 / math.log2(1 + rank) for rank, held in enumerate(relevant[: _cut(k)], start=1) if held), 0.0)
+    found = [gain for gain in gains if gain > 0]
+    return ndcg(gains, k, [*found, *[1] * (passages - sum(found))])
 
 
 # --- runs ----------------------------------------------------------------------------------------------------

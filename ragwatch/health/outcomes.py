@@ -36,7 +36,11 @@ class QueryResult:
     rank: int = 0
     """Of the first relevant result, from 1; 0 where there is none among the first k."""
     relevant: tuple[bool, ...] = ()
-    """For each result in order, whether it holds the quote."""
+    """For each result in order, whether it holds a relevant passage."""
+    gains: tuple[int, ...] = ()
+    """For each result in order, how many relevant passages it holds that none before it does."""
+    passages: int = 1
+    """Relevant passages that are in the corpus."""
     retrieved: tuple[str, ...] = ()
     """Ids of the results, best first."""
     forbidden: bool = False
@@ -53,6 +57,8 @@ class QueryResult:
             "outcome": str(self.outcome),
             "rank": self.rank,
             "relevant": list(self.relevant),
+            "gains": list(self.gains),
+            "passages": self.passages,
             "retrieved": list(self.retrieved),
             "forbidden": self.forbidden,
             "tags": list(self.tags),
@@ -65,6 +71,12 @@ class QueryResult:
         """Read a result back. Raises `KeyError` or `ValueError` where the value is not one."""
         relevant, retrieved, tags = value["relevant"], value["retrieved"], value["tags"]
         rank, latency = value["rank"], value["latency_s"]
+        # Runs that were kept before queries could have several passages judged the first one alone.
+        passages, gains = value.get("passages", 1), value.get("gains")
+        if gains is None and isinstance(relevant, list):
+            gains = [int(place + 1 == rank) for place in range(len(relevant))]
+        if not isinstance(gains, list) or not isinstance(passages, int):
+            raise ValueError("a query's result holds its passages")
         if not isinstance(relevant, list) or not isinstance(retrieved, list) or not isinstance(tags, list):
             raise ValueError("a query's result holds lists")
         if not isinstance(rank, int) or not isinstance(latency, int | float):
@@ -75,6 +87,8 @@ class QueryResult:
             outcome=Outcome(str(value["outcome"])),
             rank=rank,
             relevant=tuple(bool(one) for one in relevant),
+            gains=tuple(int(str(one)) for one in gains),
+            passages=passages,
             retrieved=tuple(str(one) for one in retrieved),
             forbidden=bool(value["forbidden"]),
             tags=tuple(str(tag) for tag in tags),

@@ -68,7 +68,8 @@ def decide(
     failed or too few are left for any fall to be called; worse, where a comparison says so; improved; same.
 
     Queries without a unit guard against forbidden texts only and are in no measure. Queries whose evidence is gone
-    are in none either. Raises `ValueError` where a run holds a query twice.
+    are in none either, and those with fewer or more relevant passages than in an earlier state are not compared with
+    it. Raises `ValueError` where a run holds a query twice.
     """
     now, then, first = (_by_id(results) for results in (current, accepted, frozen))
     seen = _counted(now, then)
@@ -109,8 +110,18 @@ def _pairs(now: Runs, earlier: Runs) -> list[Pair]:
     return [
         (earlier[id], one)
         for id, one in now.items()
-        if one.unit and one.outcome.scored and id in earlier and earlier[id].outcome.scored
+        if one.unit
+        and one.outcome.scored
+        and id in earlier
+        and earlier[id].outcome.scored
+        and not _changed(one, earlier[id])
     ]
+
+
+def _changed(now: QueryResult, earlier: QueryResult) -> bool:
+    """Say whether there are fewer or more passages to be found: then a move of the first one's rank says nothing."""
+    both = now.outcome.scored and earlier.outcome.scored
+    return both and now.passages != earlier.passages
 
 
 def _hit(result: QueryResult) -> float:
@@ -230,6 +241,7 @@ def _counted(now: Runs, then: Runs) -> Verdict:
         empty=outcomes[Outcome.EMPTY],
         errors=tuple(id for id, one in now.items() if _failed(one)),
         evidence_gone=tuple(id for id, one in now.items() if one.outcome is Outcome.EVIDENCE_GONE),
+        evidence_changed=tuple(id for id, one in now.items() if id in then and _changed(one, then[id])),
     )
 
 

@@ -122,6 +122,8 @@ class Verdict:
     empty: int = 0
     errors: tuple[str, ...] = ()
     evidence_gone: tuple[str, ...] = ()
+    evidence_changed: tuple[str, ...] = ()
+    """Queries that have fewer or more relevant passages than in the accepted state, and are not compared with it."""
     smallest: float = 1.0
     """Smallest fall in hit@k since the accepted state that this set sees with a power of 80 %; 1.0: none."""
     slices: tuple[Slice, ...] = ()
@@ -148,6 +150,7 @@ class Verdict:
             "empty": self.empty,
             "errors": list(self.errors),
             "evidence_gone": list(self.evidence_gone),
+            "evidence_changed": list(self.evidence_changed),
             "smallest_drop": round(self.smallest, 4),
             "slices": [one.to_json() for one in self.slices],
         }

@@ -1,15 +1,15 @@
 """Whether what golden queries name still stands in the corpus, asked of the sources as they are now."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json, normalise
 from ragwatch.errors import SourceError
 from ragwatch.health.quotes import QuoteIndex
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.ports import ReadOutcome, Source, Unreadable
 from ragwatch.probes.documents import BATCH, Told, documents, untold
 
@@ -28,21 +28,52 @@ class EvidenceState(StrEnum):
     """The query names no evidence, as one that only forbids a text."""
 
 
+BEST_FIRST = (EvidenceState.PRESENT, EvidenceState.MOVED, EvidenceState.UNREADABLE, EvidenceState.GONE)
+"""Which passage stands for a query that has several: it needs review only when none is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the corpus says of one golden query."""
+    """What the corpus says of one golden query, or of one of its passages."""
 
     state: EvidenceState
     document: str = ""
     """Where it moved to, as `source:path`."""
     reason: str = ""
     """Why it is not simply present."""
+    passages: tuple["Evidence", ...] = ()
+    """Of a query: what the corpus says of each of its passages, in order."""
+
+    @classmethod
+    def of(cls, passages: Sequence["Evidence"]) -> "Evidence":
+        """Sum up the passages of one query: the best of them stands for it."""
+        if not passages:
+            return NONE
+        best = min(passages, key=lambda one: BEST_FIRST.index(one.state))
+        return replace(best, passages=tuple(passages))
 
     def __str__(self) -> str:
-        return f"{self.state} {self.document}".strip()
+        gone = sum(one.state is EvidenceState.GONE for one in self.passages)
+        told = f" ({gone} of {len(self.passages)} passages gone)" if gone and len(self.passages) > 1 else ""
+        return f"{self.state} {self.document}".strip() + told
+
+    def standing(self, query: GoldenQuery) -> tuple[RelevantPassage, ...]:
+        """Return the query's passages that have not left the corpus."""
+        pairs = zip(query.evidence, self.passages, strict=True)
+        return tuple(passage for passage, found in pairs if found.state is not EvidenceState.GONE)
+
+    def lost(self, query: GoldenQuery) -> tuple[str, ...]:
+        """Return its other passages, each with the reason, for people."""
+        pairs = zip(query.evidence, self.passages, strict=True)
+        return tuple(f"{passage}: {found.reason}" for passage, found in pairs if found.state is EvidenceState.GONE)
 
     def to_json(self) -> dict[str, Json]:
-        return {"state": str(self.state), "document": self.document, "reason": self.reason}
+        return {
+            "state": str(self.state),
+            "document": self.document,
+            "reason": self.reason,
+            **({"passages": [one.to_json() for one in self.passages]} if len(self.passages) > 1 else {}),
+        }
 
 
 class Sourced(Protocol):
@@ -65,69 +96,79 @@ def evidence(
 ) -> dict[str, Evidence]:
     """Return, per query id, whether its evidence stands in the corpus as of now. Decides by text, never by index.
 
-    A quote is present if the normalised text of the named document holds the normalised quote; a document alone is
-    present if it can be read. Reads only the named documents, each once, in batches; a query that names no source
-    is looked for in all. With `look_for_moved` the whole corpus is streamed once for the quotes that are gone.
-    Never raises for a source that is out of reach: what it would have told is `unreadable`.
+    Of several passages each is looked for, and the best of them stands for the query. A quote is present if the
+    normalised text of the named document holds the normalised quote; a document alone is present if it can be read.
+    Reads only the named documents, each once, in batches; a query that names no source is looked for in all. With
+    `look_for_moved` the whole corpus is streamed once for the quotes that are gone. Never raises for a source that
+    is out of reach: what it would have told is `unreadable`.
     """
-    found = {query.id: NONE for query in queries if not (query.document or query.quote)}
-    asked = [query for query in queries if query.id not in found]
+    asked = {_Key(query.id, at): one for query in queries for at, one in enumerate(query.evidence)}
     search = _Named(asked)
     for source in pipeline.sources:
         search.ask(source, progress)
-    found |= {query.id: search.verdict(query, pipeline.sources) for query in asked}
+    found = {key: search.verdict(key, pipeline.sources) for key in asked}
     if look_for_moved:
-        lost = [query for query in asked if query.quote and found[query.id].state is EvidenceState.GONE]
-        found |= _moved(lost, pipeline.sources, progress)
-    return {query.id: found[query.id] for query in queries}
+        lost = {key: asked[key].quote for key, one in found.items() if one.state is EvidenceState.GONE}
+        found |= _moved({key: quote for key, quote in lost.items() if quote}, pipeline.sources, progress)
+    return {
+        query.id: Evidence.of([found[_Key(query.id, at)] for at in range(len(query.evidence))]) for query in queries
+    }
+
+
+class _Key(NamedTuple):
+    """A passage: the id of its query, and its place among the query's passages."""
+
+    query: str
+    place: int
 
 
 @dataclass
 class _Named:
-    """The reading of the documents that queries name."""
+    """The reading of the documents that passages name."""
 
-    queries: Sequence[GoldenQuery]
-    present: set[str] = field(default_factory=set)
-    trouble: dict[str, str] = field(default_factory=dict)
-    """Id of a query → why a document that it may mean could not be read."""
+    passages: Mapping[_Key, RelevantPassage]
+    present: set[_Key] = field(default_factory=set)
+    trouble: dict[_Key, str] = field(default_factory=dict)
+    """A passage → why a document that it may stand in could not be read."""
 
     def ask(self, source: Source, progress: Told) -> None:
-        """Read the documents of one source that queries may mean."""
-        wanted: dict[str, list[GoldenQuery]] = {}
-        for query in self.queries:
-            if query.document and query.source in ("", source.name):
-                wanted.setdefault(query.document, []).append(query)
+        """Read the documents of one source that passages may mean."""
+        wanted: dict[str, list[_Key]] = {}
+        for key, passage in self.passages.items():
+            if passage.document and passage.source in ("", source.name):
+                wanted.setdefault(passage.document, []).append(key)
         outcomes = _read(source, sorted(wanted), self._out_of_reach(source, wanted))
         for done, outcome in enumerate(outcomes, start=1):
             self._judge(outcome, wanted[outcome.id])
             progress("documents of golden queries", done, len(wanted))
 
-    def _judge(self, outcome: ReadOutcome, queries: Sequence[GoldenQuery]) -> None:
+    def _judge(self, outcome: ReadOutcome, keys: Sequence[_Key]) -> None:
         if isinstance(outcome, Unreadable):
-            self.trouble |= {query.id: f"{outcome.id}: {outcome.reason}" for query in queries}
+            self.trouble |= dict.fromkeys(keys, f"{outcome.id}: {outcome.reason}")
         elif isinstance(outcome, Document):
             text = normalise(outcome.text)
-            self.present.update(query.id for query in queries if normalise(query.quote) in text)
+            self.present.update(key for key in keys if normalise(self.passages[key].quote) in text)
 
     def _out_of_reach(
-        self, source: Source, wanted: Mapping[str, Sequence[GoldenQuery]]
+        self, source: Source, wanted: Mapping[str, Sequence[_Key]]
     ) -> Callable[[Sequence[str], str], None]:
         def note(ids: Sequence[str], reason: str) -> None:
             for one in ids:
-                self.trouble |= {query.id: f"source {source.name}: {reason}" for query in wanted[one]}
+                self.trouble |= dict.fromkeys(wanted[one], f"source {source.name}: {reason}")
 
         return note
 
-    def verdict(self, query: GoldenQuery, sources: Sequence[Source]) -> Evidence:
-        if query.id in self.present:
+    def verdict(self, key: _Key, sources: Sequence[Source]) -> Evidence:
+        passage = self.passages[key]
+        if key in self.present:
             return PRESENT
-        if query.source and query.source not in {source.name for source in sources}:
-            return Evidence(EvidenceState.UNREADABLE, reason=f"no configured source is called {query.source!r}")
-        if query.id in self.trouble:
-            return Evidence(EvidenceState.UNREADABLE, reason=self.trouble[query.id])
-        if not query.document:
+        if passage.source and passage.source not in {source.name for source in sources}:
+            return Evidence(EvidenceState.UNREADABLE, reason=f"no configured source is called {passage.source!r}")
+        if key in self.trouble:
+            return Evidence(EvidenceState.UNREADABLE, reason=self.trouble[key])
+        if not passage.document:
             return Evidence(EvidenceState.GONE, reason="it names no document")
-        reason = "the document does not hold the quote" if query.quote else "the document is not there"
+        reason = "the document does not hold the quote" if passage.quote else "the document is not there"
         return Evidence(EvidenceState.GONE, reason=reason)
 
 
@@ -147,13 +188,14 @@ def _read(
             return
 
 
-def _moved(queries: Sequence[GoldenQuery], sources: Sequence[Source], progress: Told) -> dict[str, Evidence]:
-    """Return the queries whose quote another document holds, looked for in one pass over the corpus."""
-    index = QuoteIndex({query.id: query.quote for query in queries})
-    found: dict[str, Evidence] = {}
+def _moved(quotes: Mapping[_Key, str], sources: Sequence[Source], progress: Told) -> dict[_Key, Evidence]:
+    """Return the passages that another document holds, looked for in one pass over the corpus."""
+    named = {str(number): key for number, key in enumerate(quotes)}
+    index = QuoteIndex({name: quotes[key] for name, key in named.items()})
+    found: dict[_Key, Evidence] = {}
     for done, document in enumerate(documents(sources) if len(index) else (), start=1):
         for name in list(index.held_by(document.text)):
-            found[name] = Evidence(EvidenceState.MOVED, document.key, "another document holds the quote")
+            found[named[name]] = Evidence(EvidenceState.MOVED, document.key, "another document holds the quote")
             index.drop(name)
         progress("documents searched for quotes that moved", done, None)
         if not len(index):

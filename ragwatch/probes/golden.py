@@ -12,9 +12,10 @@ from typing import Any
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, NotFoundError, OvertakenError
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 
 FIELDS = 'a golden query looks like {"id": "…", "query": "…", "document": "path", "quote": "…", "tags": ["…"]}'
+FURTHER = 'further passages look like "also": [{"document": "path", "quote": "…"}]'
 NO_EVIDENCE = "it names neither document nor quote nor forbidden text"
 
 
@@ -58,8 +59,7 @@ class GoldenEntry:
         said = self.fields.get("needs_review")
         if said:
             return said if isinstance(said, str) else "it is marked so"
-        evidence = self.query.document or self.query.quote or self.query.forbidden
-        return "" if evidence else NO_EVIDENCE
+        return "" if self.query.evidence or self.query.forbidden else NO_EVIDENCE
 
     @property
     def origin(self) -> str:
@@ -229,6 +229,7 @@ def entry_of(where: str, value: Mapping[str, Json]) -> GoldenEntry:
         answer=_text(where, value, "answer"),
         guards=_text(where, value, "guards"),
         source=_text(where, value, "source"),
+        also=_passages(where, value.get("also")),
     )
     if not query.id or not query.query:
         raise ConfigError(f"{where}: id and query must be set", hint=FIELDS)
@@ -253,6 +254,23 @@ def _tags(where: str, value: Json) -> tuple[str, ...]:
     if not isinstance(tags, list):
         raise ConfigError(f"{where}: tags = {tags!r}: must be a list of texts", hint=FIELDS)
     return tuple(str(tag) for tag in tags)
+
+
+def _passages(where: str, value: Json) -> tuple[RelevantPassage, ...]:
+    listed = value or []
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ConfigError(f"{where}: also = {value!r}: must be a list of further passages", hint=FURTHER)
+    found = []
+    for place, one in enumerate(listed, start=1):
+        assert isinstance(one, dict)
+        within = f"{where}: also, passage {place}"
+        passage = RelevantPassage(
+            _text(within, one, "document"), _text(within, one, "quote"), _text(within, one, "source")
+        )
+        if not (passage.document or passage.quote):
+            raise ConfigError(f"{within}: it names neither document nor quote", hint=FURTHER)
+        found.append(passage)
+    return tuple(found)
 
 
 def _text(where: str, value: Mapping[str, Json], key: str) -> str:

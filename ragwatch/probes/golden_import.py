@@ -53,6 +53,8 @@ class Imported:
     """Place and reason of rows that the file has already, or that come twice; not written."""
     faulty: tuple[tuple[str, str], ...] = ()
     """Place and reason of rows that are no question; not written."""
+    partly: tuple[tuple[str, str], ...] = ()
+    """Id of a query with several passages, and which of them stand nowhere; they are left out."""
 
     @property
     def complete(self) -> bool:
@@ -65,6 +67,7 @@ class Imported:
             "matched": ways,
             "in_several_documents": [name for name, one in self.matched if one.others],
             "needs_review": [{"id": name, "reason": reason} for name, reason in self.review],
+            "passages_not_found": [{"id": name, "reason": reason} for name, reason in self.partly],
             "duplicates": [{"row": row, "reason": reason} for row, reason in self.duplicates],
             "faulty": [{"row": row, "reason": reason} for row, reason in self.faulty],
         }
@@ -87,13 +90,17 @@ def import_golden(
     lines: list[Mapping[str, Json]] = []
     matched: list[tuple[str, Matched]] = []
     review: list[tuple[str, str]] = []
+    partly: list[tuple[str, str]] = []
     for place, (name, proposal) in enumerate(sorting.new):
         found = matching.of(place)
         reason = "" if found or not _needs_evidence(proposal) else matching.reason(place)
         lines.append(_line(name, proposal, found, reason, f"imported: {origin}"))
         matched += [(name, one) for one in found[:1]]
         review += [(name, reason)] if reason else []
-    return Imported(tuple(lines), tuple(matched), tuple(review), tuple(sorting.duplicates), tuple(sorting.faulty))
+        partly += [(name, matching.absent(place))] if found and matching.absent(place) else []
+    return Imported(
+        tuple(lines), tuple(matched), tuple(review), tuple(sorting.duplicates), tuple(sorting.faulty), tuple(partly)
+    )
 
 
 def _needs_evidence(proposal: Proposal) -> bool:
@@ -152,9 +159,20 @@ class _Matching:
         self._by_text()
 
     def of(self, place: int) -> list[Matched]:
-        """Return the matches of one proposal, best passage first."""
+        """Return the matches of one proposal, best passage first, each place of the corpus once."""
         wanted = range(len(self.proposals[place].wanted))
-        return [self.found[place, at] for at in wanted if (place, at) in self.found]
+        found = [self.found[place, at] for at in wanted if (place, at) in self.found]
+        return list({(one.source, one.document, one.quote): one for one in reversed(found)}.values())[::-1]
+
+    def absent(self, place: int) -> str:
+        """Say which passages of a proposal stand nowhere; "" for none."""
+        wanted = self.proposals[place].wanted
+        missing = [one for at, one in enumerate(wanted) if (place, at) not in self.found]
+        if not missing:
+            return ""
+        names = [one.document or f"{one.text[:40]}…" for one in missing]
+        shown = ", ".join(map(repr, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+        return f"{len(missing)} of {len(wanted)} passages stand nowhere in the corpus: {shown}"
 
     def reason(self, place: int) -> str:
         proposal = self.proposals[place]
@@ -177,7 +195,11 @@ class _Matching:
             named: dict[str, list[tuple[int, int]]] = {}
             for place, proposal in enumerate(self.proposals):
                 for at, wanted in enumerate(proposal.wanted):
-                    if wanted.document and proposal.source in ("", source.name) and (place, at) not in self.found:
+                    if (
+                        wanted.document
+                        and _source(proposal, wanted) in ("", source.name)
+                        and (place, at) not in self.found
+                    ):
                         named.setdefault(wanted.document, []).append((place, at))
             ids = sorted(named)
             for start in range(0, len(ids), BATCH):
@@ -224,7 +246,8 @@ class _Matching:
         for done, document in enumerate(documents(self.corpus.sources) if len(index) else (), start=1):
             for name in index.held_by(document.text):
                 place, at, rank = map(int, name.split("/"))
-                if self.proposals[place].source in ("", document.source):
+                proposal = self.proposals[place]
+                if _source(proposal, proposal.wanted[at]) in ("", document.source):
                     _better(best, (place, at), rank, self._match(document, place, at, candidates[name]))
             self.progress("documents searched for passages", done, None)
         self.found |= {key: match for key, (_, match) in best.items()}
@@ -232,6 +255,10 @@ class _Matching:
     def _match(self, document: Document, place: int, at: int, candidate: str) -> Matched:
         whole = self.proposals[place].wanted[at].whole
         return Matched(document.source, document.id, "" if whole else span_of(document.text, candidate), "text")
+
+
+def _source(proposal: Proposal, wanted: Wanted) -> str:
+    return wanted.source or proposal.source
 
 
 def _better(best: dict[tuple[int, int], tuple[int, Matched]], key: tuple[int, int], rank: int, match: Matched) -> None:
@@ -267,6 +294,9 @@ def _line(name: str, proposal: Proposal, found: Sequence[Matched], reason: str, 
     line |= {"tags": list[Json](proposal.tags)} if proposal.tags else {}
     line |= {key: value for key, value in proposal.fields.items() if key not in line}
     more: list[Json] = [{"source": one.source, "document": one.document, "quote": one.quote} for one in found[1:]]
+    if not found:
+        # A person who names the first passage should not have to look for the others again.
+        more = [{"document": one.document, "quote": "" if one.whole else one.text} for one in proposal.wanted[1:]]
     line |= {"also": more} if more else {}
     line |= {"needs_review": reason} if reason else {}
     return line if "origin" in line else {**line, "origin": origin}

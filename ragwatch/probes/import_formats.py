@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from ragwatch.probes.qrels import Judgements, read_qrels, read_topics
 
 COLUMNS = ("id", "query", "document", "quote", "source", "answer", "tags", "guards", "forbidden")
 """Columns of a CSV file that mean something; others are kept as they are. Tags are separated by semicolons."""
-MOST_PASSAGES = 5
-"""Relevant documents of one query that are looked for, the best judged first."""
 _HOP = re.compile(r"^\s*<\d+-hop>\s*")
 
 
@@ -44,6 +41,8 @@ class Wanted:
     text: str = ""
     whole: bool = False
     """`text` is the whole document: the evidence is the document, not a quote."""
+    source: str = ""
+    """The source that holds it, where it is another one than its row's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +114,21 @@ def _jsonl(path: Path) -> Iterator[Proposal]:
 def _own(where: str, row: Mapping[str, Json]) -> Proposal:
     known = {name: str(row.get(name) or "").strip() for name in COLUMNS if name not in ("tags", "forbidden")}
     tags = row.get("tags")
-    wanted = Wanted(known["document"], known["quote"])
-    rest = {key: value for key, value in row.items() if key not in known and key != "tags" and value not in ("", None)}
+    wanted = [Wanted(known["document"], known["quote"])]
+    also = row.get("also")
+    further = [one for one in also if isinstance(one, dict)] if isinstance(also, list) else []
+    for one in further:
+        document, quote, source = (str(one.get(key) or "").strip() for key in ("document", "quote", "source"))
+        wanted.append(Wanted(document, quote, source=source))
+    kept = {*known, "tags", *(["also"] if further else [])}
+    rest = {key: value for key, value in row.items() if key not in kept and value not in ("", None)}
     if known["guards"]:
         rest["guards"] = known["guards"]
     return Proposal(
         where,
         known["query"],
         known["id"],
-        (wanted,) if wanted.document or wanted.text else (),
+        tuple(one for one in wanted if one.document or one.text),
         known["answer"],
         known["source"],
         tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
@@ -239,7 +244,7 @@ def _beir(folder: Path) -> Iterator[Proposal]:
         raise NotFoundError(f"{folder / 'qrels'} holds no *.tsv", hint="the judgements of a BEIR folder are in qrels/")
     judged = read_qrels(files)
     topics = [(where, str(row.get("_id") or ""), str(row.get("text") or "")) for where, row in json_lines(queries)]
-    wanted = {name for _, query, _ in topics for name, _ in judged.of(query)[:MOST_PASSAGES]}
+    wanted = {name for _, query, _ in topics for name, _ in judged.of(query)}
     corpus, texts = folder / "corpus.jsonl", {}
     for _, row in json_lines(corpus) if corpus.is_file() else ():
         if row.get("_id") in wanted:
@@ -251,7 +256,7 @@ def _judged(topics: Sequence[tuple[str, str, str]], judged: Judgements, texts: M
     """Yield the topics with their relevant documents; and, as faulty, the judgements of topics that are not there."""
     for where, name, query in topics:
         relevant = judged.of(name)
-        wanted = tuple(Wanted(one, texts.get(one, ""), whole=True) for one, _ in islice(relevant, MOST_PASSAGES))
+        wanted = tuple(Wanted(one, texts.get(one, ""), whole=True) for one, _ in relevant)
         fault = "" if query.strip() else "it has no text"
         yield Proposal(where, query.strip(), name, wanted, tags=judged.splits(name), fault=fault)
     known = {name for _, name, _ in topics}

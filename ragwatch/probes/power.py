@@ -10,5 +10,5 @@ from ragwatch.health.retrieval import GoldenQuery
 
 def power_of_set(queries: Sequence[GoldenQuery]) -> Power:
     """Return the power of the set if every query is scored; queries that only forbid a text do not count."""
-    asked = [query for query in queries if query.document or query.quote]
-    return power_for([QueryResult(query.id, query.document or query.id, Outcome.OK) for query in asked])
+    asked = [query for query in queries if query.evidence]
+    return power_for([QueryResult(query.id, query.unit, Outcome.OK) for query in asked])

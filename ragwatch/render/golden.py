@@ -16,6 +16,7 @@ from ragwatch.render.text import number
 if TYPE_CHECKING:
     from ragwatch.coverage import Coverage, Suggestion
     from ragwatch.golden import Generated
+    from ragwatch.health.retrieval import RelevantPassage
     from ragwatch.probes.evidence import Evidence
     from ragwatch.probes.golden import GoldenEntry, GoldenFile
     from ragwatch.probes.golden_import import Imported
@@ -87,6 +88,7 @@ def imported_text(found: Imported) -> RenderableType:
         parts.append(Text(f"passage stands in several documents: {_some(several)}", style="dim"))
     for title, rows, style in (
         ("needs review", found.review, "yellow"),
+        ("imported without some passages", found.partly, "yellow"),
         ("not imported, a duplicate", found.duplicates, "dim"),
         ("not imported, no question", found.faulty, "red"),
     ):
@@ -135,20 +137,31 @@ def card_text(entry: GoldenEntry, found: Evidence, place: int, total: int) -> Re
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
     evidence = str(found) + (f": {found.reason}" if found.reason else "")
+    several = found.passages if len(found.passages) > 1 else ()
     said = (
         ("query", query.query),
         ("document", ":".join(filter(None, (query.source, query.document)))),
         ("quote", query.quote),
+        *((f"passage {place}", _passage(one)) for place, one in enumerate(query.also, start=2)),
         ("forbidden", query.forbidden),
         ("answer", query.answer),
         ("tags", ", ".join(query.tags)),
         ("why", entry.reason),
         ("evidence", evidence),
+        *((f"passage {place}", _state(one)) for place, one in enumerate(several, start=1)),
     )
     for name, value in said:
         if value:
             rows.add_row(name, escape(value))
     return Group(Text(f"{place} of {total}  {query.id}", style="bold"), rows)
+
+
+def _passage(one: RelevantPassage) -> str:
+    return f"{one}: {one.quote}" if one.quote and one.document else str(one)
+
+
+def _state(found: Evidence) -> str:
+    return str(found) + (f": {found.reason}" if found.reason else "")
 
 
 def coverage_text(found: Coverage) -> RenderableType:

@@ -66,7 +66,11 @@ def _measures_table(report: ProbeReport) -> RenderableType:
     table.add_column("measure", no_wrap=True)
     for name in ("now", "95 % interval", "n"):
         table.add_column(name, justify="right", no_wrap=True)
+    several = any(one.passages > 1 for one in report.run.results)
     for name, mean in report.run.measures().items():
+        # With one passage a query recall@k is hit@k.
+        if name.startswith("recall@") and not several:
+            continue
         value = "unknown" if mean.value is None else f"{mean.value:.3f}"
         table.add_row(name, value, f"{mean.low:.2f} to {mean.high:.2f}", str(mean.units))
     if report.verdict is None or not report.verdict.changes:
@@ -118,6 +122,17 @@ def _remarks(report: ProbeReport) -> list[RenderableType]:
         named = ", ".join(gone[:5]) + (", …" if len(gone) > 5 else "")
         remarks.append(
             Text(f"{len(gone)} taken out, their evidence has left the corpus ({named}): ragwatch golden review")
+        )
+    if report.passages_gone:
+        lost = sum(len(one) for one in report.passages_gone.values())
+        named = ", ".join([*report.passages_gone][:5]) + (", …" if len(report.passages_gone) > 5 else "")
+        told = f"{number(lost, 'further passage')} left the corpus, their queries have others ({named})"
+        remarks.append(Text(f"{told}: ragwatch golden review"))
+    changed = report.verdict.evidence_changed if report.verdict else ()
+    if changed:
+        named = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
+        remarks.append(
+            Text(f"{len(changed)} not compared, they have other passages than in the accepted run ({named})")
         )
     errors: dict[str, int] = {}
     for one in report.run.results:

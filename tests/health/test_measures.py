@@ -10,19 +10,20 @@ from ir_measures import RR, P, R, Success, nDCG
 from ragwatch.health.measures import (
     ann_recall,
     evaluate,
-    found,
-    found_early,
     hubness,
     hubs,
     mean,
     mean_by_unit,
     ndcg,
     occurrences,
+    passage_ndcg,
+    passage_recall,
     precision,
     ranking,
     reciprocal,
     run_of,
 )
+from ragwatch.health.retrieval import RelevantPassage, judge, reciprocal_rank
 
 RUNS = 1_000
 
@@ -89,7 +90,13 @@ def test_lists_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: precision([1], 0), lambda: ndcg([1], 0, [1]), lambda: reciprocal([1], 0), lambda: found([True], 0)]
+    "call",
+    [
+        lambda: precision([1], 0),
+        lambda: ndcg([1], 0, [1]),
+        lambda: reciprocal([1], 0),
+        lambda: passage_recall([1], 0, 1),
+    ],
 )
 def test_a_cut_off_below_one_is_refused(call: Callable[[], float]) -> None:
     with pytest.raises(ValueError, match="at least 1, not 0"):
@@ -105,15 +112,59 @@ def test_a_cut_off_hides_later_evidence_from_the_reciprocal_rank() -> None:
     assert reciprocal([0, 0, 1], k=2) == 0.0
 
 
-def test_evidence_by_quote_is_found_or_not() -> None:
-    assert [found((False, True, True), k) for k in (1, 2, 3)] == [0.0, 1.0, 1.0]
-    assert found((), 3) == 0.0
+def test_passages_found_count_once_where_they_first_stand() -> None:
+    assert passage_ndcg((0, 1, 0), 3, 1) == ndcg([0, 1], 3, [1]) == pytest.approx(1 / np.log2(3))
+    assert passage_ndcg((1, 0), 3, 1) == 1.0
+    assert passage_ndcg((0, 1), 1, 1) == 0.0
+    assert passage_ndcg((), 3, 2) == passage_recall((), 3, 2) == 0.0
+    assert [passage_recall((0, 1, 1), k, 4) for k in (1, 2, 3)] == [0.0, 0.25, 0.5]
 
 
-def test_evidence_by_quote_counts_once_where_it_first_stands() -> None:
-    assert found_early((False, True, True), 3) == ndcg([0, 1], 3, [1]) == pytest.approx(1 / np.log2(3))
-    assert found_early((True, True), 3) == 1.0
-    assert found_early((False, True), 1) == 0.0
+def test_one_result_with_every_passage_is_a_perfect_list() -> None:
+    assert passage_ndcg((3, 0), 5, 3) == passage_recall((3, 0), 5, 3) == 1.0
+
+
+def _cut_corpus(seed: int) -> tuple[list[RelevantPassage], list[tuple[str, str]], list[str]]:
+    """Passages, a list of results that each hold one of them or none, no passage twice, and the results' names."""
+    draws = np.random.default_rng(seed)
+    passages = [RelevantPassage(f"{n}.md", f"quote number {n};") for n in range(draws.integers(1, 6))]
+    held = [f"{n}" for n in range(len(passages)) if draws.random() < 0.6]
+    names = [str(name) for name in draws.permutation([*held, *(f"other {n}" for n in range(draws.integers(0, 9)))])]
+    results = [(f"Before quote number {name}; after." if name.isdigit() else "nothing", "x.md") for name in names]
+    return passages, results, names
+
+
+def test_several_passages_by_quote_are_several_relevant_documents_of_trec_eval() -> None:
+    names = [R @ 5, P @ 5, Success @ 5, RR, nDCG @ 5]
+    for seed in range(RUNS):
+        passages, results, order = _cut_corpus(seed)
+        judged = judge(passages, results)
+        ours = {
+            "R@5": passage_recall(judged.gains, 5, len(passages)),
+            "P@5": precision([int(one) for one in judged.relevant], 5),
+            "Success@5": float(0 < judged.rank <= 5),
+            "RR": reciprocal_rank(judged.rank),
+            "nDCG@5": passage_ndcg(judged.gains, 5, len(passages)),
+        }
+        qrels = {"q": {str(n): 1 for n in range(len(passages))}}
+        run = run_of({"q": order})
+        theirs = {str(one.measure): one.value for one in ir_measures.iter_calc(names, qrels, run)}
+        assert ours == pytest.approx(theirs, abs=1e-9), seed
+
+
+def test_passages_that_share_a_result_are_one_document_of_their_number_as_grade() -> None:
+    """However chunks cut the passages, nDCG is trec_eval's of results graded by the passages that they add."""
+    for seed in range(RUNS):
+        draws = np.random.default_rng(seed)
+        passages = [RelevantPassage("", f"quote {n};") for n in range(draws.integers(1, 6))]
+        held = [draws.permutation(len(passages))[: draws.integers(0, 3)] for _ in range(draws.integers(0, 9))]
+        results = [(" ".join(f"quote {n};" for n in one), "x.md") for one in held]
+        judged = judge(passages, results)
+        grades = {f"r{place}": int(gain) for place, gain in enumerate(judged.gains) if gain}
+        missing = {f"m{n}": 1 for n in range(len(passages) - sum(judged.gains))}
+        run = run_of({"q": [f"r{place}" for place in range(len(results))]})
+        theirs = ir_measures.calc_aggregate([nDCG @ 5], {"q": {**grades, **missing}}, run)
+        assert passage_ndcg(judged.gains, 5, len(passages)) == pytest.approx(theirs[nDCG @ 5], abs=1e-9), seed
 
 
 def test_nothing_scored_is_unknown_not_zero() -> None:

@@ -301,3 +301,12 @@ def test_exchangeable_states_are_seldom_called_worse() -> None:
         called += verdict.decision is Decision.WORSE
     # 1 % for hits and less for ranks; the chart's levels are inside these, as both earlier states are one.
     assert called <= repeats * 0.011 + 3 * (repeats * 0.011) ** 0.5
+
+
+def test_a_query_with_fewer_passages_than_before_is_not_compared() -> None:
+    before = [QueryResult(f"q{n}", f"d{n}", Outcome.OK, 1, passages=2) for n in range(60)]
+    after = [replace(one, rank=0, passages=1) if n < 40 else one for n, one in enumerate(before)]
+    verdict = decide(after, before, before)
+    assert (verdict.decision, verdict.lost) == (Decision.SAME, ())
+    assert verdict.evidence_changed == tuple(f"q{n}" for n in range(40))
+    assert decide([replace(one, passages=2) for one in after], before, before).decision is Decision.WORSE

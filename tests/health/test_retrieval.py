@@ -2,7 +2,7 @@
 
 import pytest
 
-from ragwatch.health.retrieval import first_rank, hit, holds, reciprocal_rank
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage, first_rank, hit, holds, judge, reciprocal_rank
 
 TEXTS = [
     "Opening hours.",
@@ -25,3 +25,24 @@ def test_the_first_relevant_rank(quote: str, rank: int) -> None:
 def test_measures_of_a_rank() -> None:
     assert [hit(rank, 3) for rank in (0, 1, 3, 4)] == [0.0, 1.0, 1.0, 0.0]
     assert [reciprocal_rank(rank) for rank in (0, 1, 4)] == [0.0, 1.0, 0.25]
+
+
+def test_the_evidence_is_every_passage_once() -> None:
+    further = RelevantPassage("b.md", "two")
+    query = GoldenQuery("q", "when?", "a.md", "one", also=(further, RelevantPassage("a.md", "one"), further))
+    assert query.evidence == (RelevantPassage("a.md", "one"), further)
+    assert query.unit == "a.md"
+    assert query.of([further]).evidence == (further,)
+    forbids = GoldenQuery("q", "may I?", forbidden="never")
+    assert (forbids.evidence, forbids.unit) == ((), "")
+    assert GoldenQuery("q", "when?", quote="one").unit == "q"
+
+
+def test_a_result_gains_what_no_result_before_it_holds() -> None:
+    passages = [RelevantPassage("a.md", "one"), RelevantPassage("b.md", "two"), RelevantPassage("c.md")]
+    results = [("nothing", "a.md"), ("one", "x.md"), ("one and two", "x.md"), ("any", "c.md"), ("more", "c.md")]
+    judged = judge(passages, results)
+    assert judged.relevant == (False, True, True, True, True)
+    assert judged.gains == (0, 1, 1, 1, 0)
+    assert judged.rank == 2
+    assert judge(passages, []).rank == judge([], results).rank == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ragwatch.corpus.document import Document
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.ports import Source
 from ragwatch.probes.evidence import EvidenceState, evidence
 from ragwatch.probes.golden import read_golden_file
@@ -119,3 +119,32 @@ def test_the_handbooks_two_versions(version: str) -> None:
             moved = then["v1_quote"] == query.quote
             expected[query.id] = f"moved handbook:{then['v1_document']}" if moved else "gone"
     assert {name: str(one) for name, one in found.items()} == expected
+
+
+def test_a_query_stands_while_one_of_its_passages_does() -> None:
+    further = (RelevantPassage("access.md", "through the portal"), RelevantPassage("gone.md", "nothing"))
+    several = GoldenQuery("q", "when?", "refunds.md", "within 30 days", also=further)
+    found = evidence([several], Sources((MemorySource(DOCUMENTS),)))["q"]
+    assert found.state is EvidenceState.PRESENT
+    assert str(found) == "present (2 of 3 passages gone)"
+    assert [one.state.value for one in found.passages] == ["gone", "present", "gone"]
+    assert found.standing(several) == further[:1]
+    assert found.lost(several) == (
+        "refunds.md: the document does not hold the quote",
+        "gone.md: the document does not hold the quote",
+    )
+    assert [one["state"] for one in found.to_json()["passages"]] == ["gone", "present", "gone"]  # type: ignore[union-attr, index, call-overload]
+
+
+def test_a_query_is_gone_when_none_of_its_passages_is_left() -> None:
+    several = GoldenQuery("q", "when?", "refunds.md", "30 days", also=(RelevantPassage("gone.md"),))
+    assert states([several], MemorySource(DOCUMENTS)) == {"q": "gone (2 of 2 passages gone)"}
+
+
+def test_each_passage_is_looked_for_in_its_own_source() -> None:
+    further = RelevantPassage("access.md", "through the portal", "elsewhere")
+    found = evidence(
+        [GoldenQuery("q", "when?", "refunds.md", "30 days", also=(further,))], Sources((MemorySource(DOCUMENTS),))
+    )
+    assert [one.state.value for one in found["q"].passages] == ["gone", "unreadable"]
+    assert found["q"].state is EvidenceState.UNREADABLE

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragwatch.errors import ConfigError, NotFoundError, OvertakenError
+from ragwatch.health.retrieval import RelevantPassage
 from ragwatch.probes.golden import (
     NO_EVIDENCE,
     GoldenFile,
@@ -166,3 +167,26 @@ def test_whatever_is_added_is_read_back(extras: list[dict[str, object]]) -> None
     file = empty.extended(added)  # type: ignore[arg-type]
     assert [json.loads(line) for line in file.lines] == added
     assert [dict(entry.fields) for entry in file.entries] == added
+
+
+def test_further_passages_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "golden.jsonl"
+    line = {"id": "a", "query": "when?", "document": "a.md", "also": [{"document": "b.md", "quote": " two "}]}
+    path.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    (entry,) = read_golden_file(path).entries
+    assert entry.query.evidence == (RelevantPassage("a.md"), RelevantPassage("b.md", "two"))
+
+
+def test_a_query_may_have_further_passages_alone(tmp_path: Path) -> None:
+    path = tmp_path / "golden.jsonl"
+    path.write_text('{"id": "a", "query": "when?", "also": [{"document": "b.md"}]}\n', encoding="utf-8")
+    (entry,) = read_golden_file(path).entries
+    assert (entry.review, entry.query.unit) == (Review.ACCEPTED, "b.md")
+
+
+@pytest.mark.parametrize("also", ['"b.md"', '["b.md"]', "[{}]", '[{"source": "docs"}]', '[{"document": 3}]'])
+def test_a_further_passage_that_is_none_is_named(tmp_path: Path, also: str) -> None:
+    path = tmp_path / "golden.jsonl"
+    path.write_text(f'{{"id": "a", "query": "when?", "document": "a.md", "also": {also}}}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"golden.jsonl:1: also"):
+        read_golden_file(path)

@@ -85,9 +85,24 @@ def test_an_unreadable_document_and_a_source_out_of_reach_are_told() -> None:
 
 
 def test_further_passages_are_kept_beside_the_first() -> None:
-    (line,) = imported(ask(Wanted("refunds.md"), Wanted("none.md"), Wanted("access.md"))).lines
+    found = imported(ask(Wanted("refunds.md"), Wanted("none.md"), Wanted("access.md"), Wanted("access.md")))
+    (line,) = found.lines
     assert line["document"] == "refunds.md"
     assert line["also"] == [{"source": "memory", "document": "access.md", "quote": ""}]
+    assert found.partly == (("q", "1 of 4 passages stand nowhere in the corpus: 'none.md'"),)
+    assert found.to_json()["passages_not_found"] == [{"id": "q", "reason": found.partly[0][1]}]
+
+
+def test_what_needs_review_keeps_all_its_passages() -> None:
+    (line,) = imported(ask(Wanted("none.md", "no such words"), Wanted("gone.md", "nor these words"))).lines
+    assert (line["document"], line["quote"]) == ("none.md", "no such words")
+    assert line["also"] == [{"document": "gone.md", "quote": "nor these words"}]
+
+
+def test_a_further_passage_may_be_in_another_source() -> None:
+    sources = [MemorySource({"a.md": "x"}, name="one"), MemorySource({"b.md": "y"}, name="two")]
+    (line,) = imported(ask(Wanted("a.md"), Wanted("b.md", source="two"), source="one"), sources=sources).lines
+    assert line["also"] == [{"source": "two", "document": "b.md", "quote": ""}]
 
 
 def test_a_passage_in_several_documents_names_the_others() -> None:

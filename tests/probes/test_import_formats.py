@@ -155,3 +155,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         rows(tmp_path / "topics", Format.TREC)
     with pytest.raises(ConfigError, match="cannot be told"):
         format_of(tmp_path / "topics", qrels=None)
+
+
+def test_our_own_lines_bring_their_further_passages(tmp_path: Path) -> None:
+    line = '{"id": "a", "query": "?", "document": "a.md", "also": [{"document": "b.md", "quote": "q", "source": "s"}]}'
+    path = write(tmp_path, {"a.jsonl": f"{line}\n"}) / "a.jsonl"
+    (found,) = rows(path, format_of(path, qrels=None))
+    assert (found.wanted, found.fields) == ((Wanted("a.md"), Wanted("b.md", "q", source="s")), {})

@@ -24,7 +24,8 @@ COUNT = 120
 
 def result(number: int, rank: int, **more: object) -> QueryResult:
     relevant = tuple(place == rank for place in range(1, 6))
-    return QueryResult(f"q[{number}]", f"doc{number}.md", Outcome.OK, rank, relevant, **more)  # type: ignore[arg-type]
+    gains = tuple(map(int, relevant))
+    return QueryResult(f"q[{number}]", f"doc{number}.md", Outcome.OK, rank, relevant, gains, **more)  # type: ignore[arg-type]
 
 
 def run(name: str, lost: int = 0, failed: int = 0, gone: int = 0) -> ProbeRun:
@@ -48,16 +49,28 @@ def report(made: ProbeRun, against: ProbeRun | None) -> ProbeReport:
         overlap=Overlap(COUNT, 0.91, 40, 40, 71) if against else None,
         index=IndexChecks(40, 0.9875, 1.0, 1.1, 90) if against else None,
         moved={},
+        passages_gone={},
         losses=(),
         power=power_for(made.results),
         elapsed_s=3.2,
     )
 
 
+def several() -> ProbeReport:
+    """Queries with two passages each, of some of which one has left the corpus since."""
+    before, after = run("r1"), run("r2")
+    two = tuple(replace(one, passages=2) for one in before.results)
+    left = tuple(replace(one, passages=1) if n < 7 else one for n, one in enumerate(two))
+    gone = {one.id: ("old[1].md: the document is not there",) for one in left[:7]}
+    found = report(replace(after, results=left), replace(before, results=two))
+    return replace(found, passages_gone=gone)
+
+
 LOSSES = tuple(Loss(f"q[{n}]", "stale", f"the index holds 4 points of doc{n}.md, not the one") for n in range(25))
 SCREENS: dict[str, Callable[[], RenderableType]] = {
     "probe_first": lambda: probe_text(report(run("r1"), None)),
     "probe_same": lambda: probe_text(report(run("r2", gone=2), run("r1"))),
+    "probe_several": lambda: probe_text(several()),
     "probe_worse": lambda: probe_text(replace(report(run("r2", lost=25), run("r1")), losses=LOSSES)),
     "probe_inconclusive": lambda: probe_text(report(run("r2", failed=30), run("r1"))),
     "probe_compared": lambda: verdict_text(compare_runs(run("r1"), run("r2", lost=25)), 5),

@@ -71,3 +71,28 @@ def test_unknown_ids_and_contradictions_are_named(path: Path) -> None:
 
 def test_an_edit_sets_what_may_be_edited_and_takes_out_what_was_emptied() -> None:
     assert amendment({"quote": " new ", "answer": "", "id": "other"}) == {"quote": "new", "answer": None}
+
+
+def test_accepting_moves_each_passage_that_moved_and_keeps_the_others(path: Path) -> None:
+    further = [
+        {"document": "refunds.md", "quote": "Ask at the portal", "note": "kept"},
+        {"document": "refunds.md", "quote": "48 hours"},
+    ]
+    line = {"id": "both", "query": "all?", "document": "access.md", "quote": "the portal", "also": further}
+    path.write_text(json.dumps(line | {"reviewed": False}) + "\n", encoding="utf-8")
+    entry = decide(path, BENCH.pipeline, accept=["both"]).entry("both")
+    moved = {"document": "access.md", "quote": "Ask at the portal", "note": "kept", "source": "docs"}
+    assert entry.fields["also"] == [moved, further[1]]
+    assert entry.query.document == "access.md"
+
+
+def test_a_lost_first_passage_does_not_take_the_query_along(path: Path) -> None:
+    line = {
+        "id": "half",
+        "query": "all?",
+        "document": "refunds.md",
+        "quote": "30 days",
+        "also": [{"document": "access.md"}],
+    }
+    path.write_text(json.dumps(line | {"reviewed": False}) + "\n", encoding="utf-8")
+    assert decide(path, BENCH.pipeline, accept=["half"]).entry("half").review is Review.ACCEPTED

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ragwatch.errors import NotFoundError, OvertakenError, RefusedError, StateError
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.index.guards import Guard, Limits
 from ragwatch.index.migration import KIND, Migration, Phase, Tables
 from ragwatch.index.spec import CollectionInfo
@@ -378,7 +378,9 @@ def test_a_forbidden_text_fails_the_gate(bench: MigrationBench) -> None:
 
 
 def test_queries_whose_quote_left_the_corpus_need_review_and_count_for_nothing(bench: MigrationBench) -> None:
-    bench.golden = [*golden(12), GoldenQuery("gone", "what was it", "oak.md", "a sentence that nobody wrote")]
+    moved = RelevantPassage("oak.md", "nor this one")
+    kept = replace(golden(1)[0], id="half", document="oak.md", quote="no longer", also=(moved, *golden(1)[0].evidence))
+    bench.golden = [*golden(11), kept, GoldenQuery("gone", "what was it", "oak.md", "a sentence that nobody wrote")]
     plan_migration(bench.ports, NEW, golden="golden.jsonl")
     start(bench.ports)
     report = gate(bench.ports).gate

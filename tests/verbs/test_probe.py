@@ -12,13 +12,13 @@ from ragwatch.corpus.document import Chunker
 from ragwatch.errors import NotFoundError, RetrieverError, UnreachableError
 from ragwatch.health.findings import Kind
 from ragwatch.health.outcomes import Outcome
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.health.verdict import Decision
 from ragwatch.index.points import labels_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Passage, Retriever
 from ragwatch.probe import ProbeReport, probe
-from ragwatch.probe_runs import RUNS, accept_baseline, compare_runs, read_baseline, read_run
+from ragwatch.probe_runs import RUNS, ProbeRun, accept_baseline, compare_runs, read_baseline, read_run
 from ragwatch.probes.retrievers import CollectionRetriever
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore
@@ -46,12 +46,10 @@ def page(number: int, verdict: str = "allowed") -> str:
     return f"# Case {number}\n\n{sentence(number, verdict)}\n"
 
 
-def golden(number: int, verdict: str = "allowed", **more: str) -> GoldenQuery:
+def golden(number: int, verdict: str = "allowed") -> GoldenQuery:
     quote = sentence(number, verdict)
     tags = ("even" if number % 2 == 0 else "odd",)
-    return GoldenQuery(
-        f"q{number}", f"Case{number} rule{number} thing{number}", f"{number}.md", quote, tags=tags, **more
-    )
+    return GoldenQuery(f"q{number}", f"Case{number} rule{number} thing{number}", f"{number}.md", quote, tags=tags)
 
 
 @pytest.fixture
@@ -306,3 +304,70 @@ def test_the_same_questions_outlive_three_chunkers_and_another_encoder(bench: Be
     baseline = read_baseline(bench.state, "docs")
     assert baseline is not None
     assert baseline.frozen.id == first
+
+
+def both(number: int) -> GoldenQuery:
+    """A query that is answered in two documents."""
+    other = number + 1
+    further = RelevantPassage(f"{other}.md", sentence(other, "allowed"))
+    asked = f"Case{number} rule{number} thing{number} Case{other} rule{other} thing{other}"
+    return replace(golden(number), query=asked, also=(further,))
+
+
+def test_every_passage_of_a_query_is_to_be_found(bench: Bench) -> None:
+    report = ask(bench, [both(n) for n in range(0, COUNT, 2)])
+    measures = report.run.measures()
+    assert {result.passages for result in report.run.results} == {2}
+    assert measures["hit@5"].value == measures["recall@5"].value == measures["nDCG@5"].value == 1.0
+    assert measures["precision@5"].value == pytest.approx(2 / 5)
+    labels = labels_of(next(p for p in bench.store.scroll() if _number(p.payload) == 1).payload, Layout.PLAIN)
+    assert labels is not None
+    bench.store.delete([p.id for p in bench.store.scroll() if _number(p.payload) == 1], revision=labels.revision)
+    after = ask(bench, [both(n) for n in range(0, COUNT, 2)]).run.measures()
+    assert after["hit@5"].value == 1.0
+    assert after["recall@5"].value == pytest.approx(1 - 1 / COUNT)
+
+
+def test_a_passage_that_left_the_corpus_is_said_and_the_query_stays(bench: Bench) -> None:
+    queries = [both(n) for n in range(0, COUNT, 2)]
+    ask(bench, queries)
+    accept_baseline(bench.state, "docs", None, bench.clock())
+    bench.documents["1.md"] = page(1, "abolished")
+    # The index still serves the old passage, and that counts for nothing.
+    report = ask(bench, queries)
+    (result,) = [one for one in report.run.results if one.id == "q0"]
+    assert (result.outcome, result.passages, sum(result.gains), sum(result.relevant)) == (Outcome.OK, 1, 1, 1)
+    assert report.passages_gone == {"q0": ("1.md: the document does not hold the quote",)}
+    assert report.verdict is not None
+    assert (report.verdict.decision, report.verdict.evidence_changed) == (Decision.SAME, ("q0",))
+    (finding,) = bench.state.findings(report.run.id)
+    assert (finding["kind"], finding["subject"]) == (Kind.EVIDENCE_GONE, "q0")
+    assert "1 of its 2 passages" in str(finding["reason"])
+    bench.documents["0.md"] = page(0, "abolished")
+    gone = ask(bench, queries)
+    assert gone.verdict is not None
+    assert gone.verdict.evidence_gone == ("q0",)
+
+
+def test_a_lost_query_of_several_passages_is_explained_by_one_that_is_harmed(bench: Bench) -> None:
+    queries = [both(n) for n in range(0, COUNT, 2)]
+    ask(bench, queries)
+    accept_baseline(bench.state, "docs", None, bench.clock())
+    for point in list(bench.store.scroll()):
+        labels = labels_of(point.payload, Layout.PLAIN)
+        if _number(point.payload) < 30 and labels is not None:
+            bench.store.delete([point.id], revision=labels.revision)
+    report = ask(bench, queries)
+    assert report.verdict is not None
+    assert report.verdict.decision is Decision.WORSE
+    assert {loss.cause for loss in report.losses if int(loss.id[1:]) < 30} == {"missing"}
+
+
+def test_runs_that_were_kept_before_queries_had_several_passages_are_read(bench: Bench) -> None:
+    run = ask(bench).run
+    old = run.to_json()
+    for one in old["results"]:  # type: ignore[union-attr]
+        del one["gains"], one["passages"]  # type: ignore[call-overload, index]
+    again = ProbeRun.from_json(old)
+    assert again.measures() == run.measures()
+    assert compare_runs(again, run).decision is Decision.SAME
