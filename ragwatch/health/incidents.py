@@ -74,6 +74,10 @@ class Problem:
     """Golden queries that are hit."""
     command: str = ""
     """What to type."""
+    needs: str = ""
+    """The check that alone can say that it is gone; "" where the one that saw it can, or one that sees more."""
+    because: tuple[str, ...] = ()
+    """Causes that together explain all of it, where the check knows."""
 
     def label(self, name: str) -> str:
         return dict(self.labels).get(name, "")
@@ -93,6 +97,8 @@ class Observation:
     none, so that it neither opens nor resolves."""
     blind: frozenset[tuple[str, str]] = frozenset()
     """Labels that it could not look at, as ("source", "wiki"): a problem that has one of them is not gone."""
+    only: frozenset[tuple[str, str]] = frozenset()
+    """Labels that it was confined to, as ("job", "scan"): a problem that has none of them is not gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,13 @@ class Incident:
     suppressed_by: str = ""
     """Id of the open incident that explains it; "" while it stands for itself."""
     told: "datetime | None" = None
-    """When a message about it was last queued."""
+    """When a message was last queued that it is there; None while nobody was told, or all were that it is over."""
     told_size: int = 0
+    told_severity: Severity | None = None
+    """The worst that was told; its end goes to everybody who was told of it."""
+    seen_by: tuple[str, ...] = ()
+    """Checks whose last word is that it is there, sorted: each of them, or one that sees more, must say that it is
+    gone."""
     acknowledged: "datetime | None" = None
     acknowledged_by: str = ""
     snoozed_until: "datetime | None" = None
@@ -144,6 +155,15 @@ class Transition:
     at: "datetime"
     facts: Mapping[str, Json]
     """What else is known: who, why, from, to."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "collection": self.collection,
+            "subject": self.subject,
+            "event": str(self.event),
+            "at": self.at.isoformat(),
+            "facts": dict(self.facts),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +189,25 @@ class Notice:
     command: str = ""
     link: str = ""
 
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "event": str(self.event),
+            "collection": self.collection,
+            "severity": self.severity.label,
+            "title": self.title,
+            "at": self.at.isoformat(),
+            "since": self.since.isoformat(),
+            "incident": self.incident,
+            "cause": self.cause,
+            "labels": dict(self.labels),
+            "resolved": _iso(self.resolved),
+            "facts": list(self.facts),
+            "excerpts": [excerpt_json(one) for one in self.excerpts],
+            "queries": list(self.queries),
+            "command": self.command,
+            "link": self.link,
+        }
+
 
 def incident_json(incident: Incident) -> dict[str, Json]:
     """Return the incident as JSON values, times in ISO 8601."""
@@ -187,6 +226,8 @@ def incident_json(incident: Incident) -> dict[str, Json]:
         "excerpts": [excerpt_json(one) for one in problem.excerpts],
         "queries": list(problem.queries),
         "command": problem.command,
+        "needs": problem.needs,
+        "because": list(problem.because),
         "first_seen": incident.first_seen.isoformat(),
         "last_seen": incident.last_seen.isoformat(),
         "opened": _iso(incident.opened),
@@ -197,6 +238,8 @@ def incident_json(incident: Incident) -> dict[str, Json]:
         "suppressed_by": incident.suppressed_by,
         "told": _iso(incident.told),
         "told_size": incident.told_size,
+        "told_severity": incident.told_severity.label if incident.told_severity else None,
+        "seen_by": list(incident.seen_by),
         "acknowledged": _iso(incident.acknowledged),
         "acknowledged_by": incident.acknowledged_by,
         "snoozed_until": _iso(incident.snoozed_until),
