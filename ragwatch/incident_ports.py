@@ -33,6 +33,7 @@ class Message:
     state: Literal["waiting", "sent", "failed"] = "waiting"
     """"failed": given up, with the reason in `error`; the messages behind it go on."""
     attempts: int = 0
+    """Times that it was postponed."""
     error: str = ""
     sent: datetime | None = None
     receipt: Mapping[str, Json] | None = None
@@ -43,7 +44,7 @@ class IncidentLog(Protocol):
     """Incidents and transitions, and the messages that they cause, written together or not at all."""
 
     def incident(self, prefix: str) -> Incident | None:
-        """Return the incident whose id starts with `prefix`, if exactly one does."""
+        """Return the incident whose id is `prefix`, or else the only one whose id starts with it, if there is one."""
         ...
 
     def incidents(
@@ -98,7 +99,7 @@ class Outbox(Protocol):
         ...
 
     def deliver(self, message: str, holder: str, now: datetime, receipt: Mapping[str, Json]) -> None:
-        """Say that the channel has it. Passed over where the claim was lost since."""
+        """Say that the channel has it. Passed over where the claim was lost since: taken by another, or settled."""
         ...
 
     def postpone(self, message: str, holder: str, due: datetime, error: str) -> None:
@@ -121,12 +122,15 @@ class Outbox(Protocol):
         """Return the newest first."""
         ...
 
-    def depth(self) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+    def depth(self, collection: str) -> dict[tuple[str, str], tuple[int, datetime | None]]:
         """Return (channel, state) → how many messages, and when the oldest was created. For `/metrics`."""
         ...
 
     def retry(self, message: str, now: datetime) -> None:
-        """Let a failed message wait again, due now. Raises `NotFoundError` where there is none of that id."""
+        """Let a failed message wait again, due now, with no attempt counted; others stay as they are.
+
+        Raises `NotFoundError` where there is none of that id.
+        """
         ...
 
 
@@ -175,7 +179,11 @@ class Pruner(Protocol):
     def prune(self, before: datetime, *, keep_runs: int = 100) -> dict[str, int]:
         """Forget what ended before a time: runs with their findings (never the newest `keep_runs` of a verb and
         collection), plans, resolved incidents with their transitions, settled messages, lags. Baselines, notes, open
-        incidents and waiting messages stay. Returns what was forgotten, by table, and gives the space back.
+        incidents with their messages, waiting messages and the last transition of a status stay. A run that never
+        finished ended when it started.
+
+        Returns how many "runs", "findings", "plans", "incidents", "transitions", "messages" and "lags" were
+        forgotten, and gives the space back.
         """
         ...
 
