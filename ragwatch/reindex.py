@@ -1,7 +1,7 @@
 """plan and reindex: what a repair would do, and the repair: plan, guards, consent, apply, verify."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
@@ -154,10 +154,12 @@ def reindex(
     consent: Consent | None = None,
     progress: Progress = no_progress,
     checkpoint: Checkpoint = no_checkpoint,
+    about: Mapping[str, Json] | None = None,
 ) -> ReindexReport:
     """Repair the difference between corpus and index, and verify it.
 
-    `holder` names this process in the lease. Raises `RefusedError` (a guard, a conflict, a plan that no longer
+    `holder` names this process in the lease; `about` is kept in the run (who decided, and why), and so are the
+    findings that the verification left. Raises `RefusedError` (a guard, a conflict, a plan that no longer
     holds), `LeaseHeldError` (another process applies), and whatever the ports raise; nothing that was
     searchable is lost by then.
     """
@@ -177,7 +179,8 @@ def reindex(
         elapsed = time.monotonic() - started
         return ReindexReport("", pipeline.collection, plan, Applied(), report.status, False, (), elapsed, True)
     now = pipeline.clock()
-    run = pipeline.state.start_run("reindex", pipeline.collection, now, {"plan_digest": plan.digest})
+    known: dict[str, Json] = {"plan_digest": plan.digest, **(about or {})}
+    run = pipeline.state.start_run("reindex", pipeline.collection, now, known)
     try:
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
         applied = _apply(pipeline, plan, holder, checkpoint, progress)
@@ -187,11 +190,13 @@ def reindex(
         remaining = _remaining(after, plan, applied)
     except BaseException as error:
         outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"plan_digest": plan.digest, "error": str(error)}, pipeline.clock())
+        pipeline.state.finish_run(run, outcome, {**known, "error": str(error)}, pipeline.clock())
         raise
     elapsed = time.monotonic() - started
     result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
-    pipeline.state.finish_run(run, "incomplete" if remaining else "done", result.to_json(), pipeline.clock())
+    pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
+    summary = {**known, **result.to_json()}
+    pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result
 
 
