@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 VERBS = ("scan", "audit", "probe", "judge", "reindex")
+NOT_SCANNED = frozenset(
+    {Kind.VECTOR_MISMATCH, Kind.ENCODER_DRIFT, Kind.RETRIEVAL_WORSE, Kind.FORBIDDEN_RETRIEVED, Kind.EVIDENCE_GONE}
+)
+"""What no scan looks for: a zero would claim that it was looked for and not found."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -121,7 +125,7 @@ def _findings(fact: _Facts) -> Iterator[Sample]:
     if fact.concluded("scan") is None:
         return
     found = fact.summary("scan").get("counts")
-    for kind in Kind:
+    for kind in (kind for kind in Kind if kind not in NOT_SCANNED):
         count = found.get(str(kind), 0) if isinstance(found, dict) else 0
         yield (str(kind),), float(count) if isinstance(count, int) else 0.0
 
