@@ -257,7 +257,9 @@ def run_probe(
 
     queries = _golden(settings, golden, tags)
     retriever = make_retriever(settings.config, settings.base, pipeline.store, pipeline.encoder)
-    return probe(pipeline, queries, retriever, k=k or settings.config.probe.k, progress=progress or no_progress)
+    section = settings.config.probe
+    chosen = progress or no_progress
+    return probe(pipeline, queries, retriever, k=k or section.k, meaning=section.similarity, progress=chosen)
 
 
 def run_judge(

@@ -179,6 +179,8 @@ class ProbeConfig(Section):
     """HTTP header → the environment variable that holds its value."""
     filters: dict[str, str | StrictInt] = Field(default_factory=dict)
     """Payload field → value that every result must have (a tenant, a language)."""
+    similarity: bool = True
+    """Encode evidence and results to compare them by meaning. Results that the index holds are not encoded again."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
 
     @model_validator(mode="after")

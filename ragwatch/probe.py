@@ -20,11 +20,12 @@ from ragwatch.health.retrieval import GoldenQuery, RelevantPassage, holds, judge
 from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.index.migration import collection_state
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import Key, Retriever
+from ragwatch.ports import Key, Passage, Retriever
 from ragwatch.probe_causes import Loss, explain
 from ragwatch.probe_index import IndexChecks, check_index
 from ragwatch.probe_overlap import Overlap, overlap
 from ragwatch.probe_runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
+from ragwatch.probe_similarity import Similarity, Sought, similarity
 from ragwatch.probes.evidence import EvidenceState, evidence
 
 AGAIN = 2
@@ -54,6 +55,8 @@ class ProbeReport:
     """Each query lost since the accepted run, and why."""
     power: Power
     elapsed_s: float
+    similarity: Similarity | None = None
+    """How near the retrieved texts come to the evidence in meaning; it decides nothing."""
 
     def to_json(self) -> dict[str, Json]:
         run = self.run
@@ -69,6 +72,7 @@ class ProbeReport:
             "against": self.against,
             "unchanged": self.unchanged,
             "measures": {name: mean.to_json() for name, mean in run.measures().items()},
+            "similarity": self.similarity.to_json() if self.similarity else None,
             "outcomes": {name: count for name, count in counted.items() if count},
             "latency_s": {"p50": _quantile(latencies, 0.5), "p95": _quantile(latencies, 0.95)},
             "forbidden": [one.id for one in run.results if one.forbidden],
@@ -93,17 +97,21 @@ def probe(
     retriever: Retriever,
     *,
     k: int = 10,
+    meaning: bool = True,
     progress: Progress = no_progress,
 ) -> ProbeReport:
     """Ask every golden query, compare with the baseline, record the run, and return the report.
 
-    A run that is the same or better than the accepted one becomes the accepted one; the baseline stays. Raises
-    `NotFoundError` where there is no collection, and what the ports raise outside a single question.
+    A run that is the same or better than the accepted one becomes the accepted one; the baseline stays. Without
+    `meaning`, texts are not compared by the encoder. Raises `NotFoundError` where there is no collection, and what the
+    ports raise outside a single question.
     """
     now = pipeline.clock()
     run = pipeline.state.start_run("probe", pipeline.collection, now)
     try:
-        report = Probing(pipeline, queries, retriever, k, progress).report(run, now.isoformat(timespec="seconds"))
+        report = Probing(pipeline, queries, retriever, k, progress, meaning).report(
+            run, now.isoformat(timespec="seconds")
+        )
     except BaseException as error:
         outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
         pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
@@ -131,6 +139,9 @@ class Probing:
     retriever: Retriever
     k: int
     progress: Progress
+    meaning: bool = True
+    _passages: dict[str, tuple[Passage, ...]] = field(default_factory=dict)
+    """Query id → what was retrieved last."""
     _moved: dict[str, str] = field(default_factory=dict)
     _left: dict[str, tuple[RelevantPassage, ...]] = field(default_factory=dict)
     """Query id → its passages that are in the corpus: an index that still serves another one is not right."""
@@ -159,6 +170,7 @@ class Probing:
             losses=self._losses(verdict, made),
             power=power_for(results),
             elapsed_s=time.monotonic() - began,
+            similarity=self._similarity(results) if self.meaning else None,
         )
 
     def _settings(self) -> dict[str, Json]:
@@ -205,6 +217,7 @@ class Probing:
         except RetrieverError as error:
             return self._result(query, Outcome.BACKEND_ERROR, reason=error.fact)
         elapsed = time.perf_counter() - started
+        self._passages[query.id] = tuple(passages)
         judged = judge(self._left[query.id], ((passage.text, passage.document) for passage in passages))
         return replace(
             self._result(query, Outcome.OK if passages else Outcome.EMPTY),
@@ -219,6 +232,17 @@ class Probing:
     def _result(self, query: GoldenQuery, outcome: Outcome, *, reason: str = "") -> QueryResult:
         passages = len(self._left.get(query.id, query.evidence))
         return QueryResult(query.id, query.unit, outcome, passages=passages, tags=query.tags, reason=reason)
+
+    def _similarity(self, results: Sequence[QueryResult]) -> Similarity | None:
+        scored = {one.id: one.unit for one in results if one.outcome.scored and one.unit}
+        return similarity(
+            self.pipeline,
+            [
+                Sought(query.id, scored[query.id], _said(query, self._left[query.id]), self._passages[query.id])
+                for query in self.queries
+                if query.id in scored
+            ],
+        )
 
     # -- concluding --------------------------------------------------------------------------------------------
 
@@ -248,6 +272,10 @@ def index_state(pipeline: Pipeline) -> str:
         return ""
     encoder = info.manifest.encoder if info.manifest else ""
     return f"{info.name}:{encoder}:{collection_state(info.points, pipeline.store.facet(Key.REVISION))}"
+
+
+def _said(query: GoldenQuery, left: Sequence[RelevantPassage]) -> tuple[str, ...]:
+    return (query.answer,) if query.answer else tuple(one.quote for one in left if one.quote)
 
 
 def probe_findings(report: ProbeReport) -> list[Finding]:

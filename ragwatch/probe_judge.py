@@ -5,14 +5,18 @@ mean. It cannot see staleness either: an answer drawn from an outdated chunk is 
 """
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import RagwatchError, RetrieverError
-from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.health.outcomes import Outcome
+from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import Retriever
+from ragwatch.ports import Passage, Retriever
+from ragwatch.probe_relevant import names_points, relevant_ids
+from ragwatch.probes.evidence import EvidenceState, evidence
 from ragwatch.probes.ragas_adapter import Ragas
 from ragwatch.probes.ragas_types import Judged, JudgeReport, Reason, Sample
 
@@ -31,9 +35,11 @@ class JudgedProbe:
     failed: dict[str, str]
     """Query id → why nothing could be retrieved for it; it was not judged."""
     free: tuple[Judged, ...]
-    """RAGAS's metrics that need no judge, by text."""
+    """RAGAS's four metrics that need no judge, by id and by text."""
     judged: JudgeReport
     elapsed_s: float
+    gone: tuple[str, ...] = ()
+    """Queries whose evidence has left the corpus; they were not asked."""
 
     @property
     def complete(self) -> bool:
@@ -48,6 +54,21 @@ class JudgedProbe:
             found[metric] = (sum(values) / len(values) if values else None, len(values))
         return found
 
+    def free_outcomes(self, metric: str) -> Mapping[tuple[Outcome, Reason], int]:
+        """Return how many samples of a judge-free metric came to what: they add up to all samples."""
+        return Counter((one.outcome, one.reason) for one in self.free if one.metric == metric)
+
+    def _free_json(self) -> dict[str, Json]:
+        found: dict[str, Json] = {}
+        for name, (mean, scored) in self.free_means().items():
+            counted = sorted(self.free_outcomes(name).items())
+            outcomes: list[Json] = [
+                {"outcome": str(outcome), "reason": str(reason), "samples": count}
+                for (outcome, reason), count in counted
+            ]
+            found[name] = {"mean": mean, "scored": scored, "outcomes": outcomes}
+        return found
+
     def to_json(self) -> dict[str, Json]:
         return {
             "run": self.run,
@@ -56,9 +77,8 @@ class JudgedProbe:
             "asked": self.asked,
             "failed": dict(self.failed),
             "complete": self.complete,
-            "without_judge": {
-                name: {"mean": mean, "scored": scored} for name, (mean, scored) in self.free_means().items()
-            },
+            "evidence_gone": list(self.gone),
+            "without_judge": self._free_json(),
             **self.judged.to_json(),
             "elapsed_s": round(self.elapsed_s, 3),
         }
@@ -101,27 +121,44 @@ def _judge(
     progress: Progress,
 ) -> JudgedProbe:
     started = time.monotonic()
-    asked = [query for query in queries if query.quote]
+    stands = evidence(queries, pipeline)
+    named = [query for query in queries if any(one.quote for one in query.evidence)]
+    gone = tuple(query.id for query in named if stands[query.id].state is EvidenceState.GONE)
+    asked = [query for query in named if query.id not in gone]
+    left = {query.id: stands[query.id].standing(query) for query in asked}
+    retrieved: dict[str, list[Passage]] = {}
     failed: dict[str, str] = {}
-    samples = []
     for query in asked:
         try:
-            passages = retriever.retrieve(query.query, k)
+            retrieved[query.id] = retriever.retrieve(query.query, k)
         except RetrieverError as error:
             failed[query.id] = error.fact
-            continue
-        samples.append(
-            Sample(
-                id=query.id,
-                query=query.query,
-                retrieved=tuple(passage.text for passage in passages),
-                retrieved_ids=tuple(passage.id for passage in passages),
-                relevant=(query.quote,),
-                # Without a reference answer the quote is what a right answer says.
-                reference=query.answer or query.quote,
-            )
-        )
-    by_text = [one for one in ragas.retrieval_metrics(samples) if one.metric.startswith("non_llm")]
+    by_point = retriever.settings.get("retriever") == "collection" or names_points(pipeline, retrieved)
+    ids = relevant_ids(pipeline, left, retrieved) if by_point else {}
+    samples = [
+        _sample(query, left[query.id], retrieved[query.id], ids.get(query.id, ()))
+        for query in asked
+        if query.id in retrieved
+    ]
+    free = ragas.retrieval_metrics(samples)
     judged = ragas.judge(samples, metrics, lambda done, total: progress("judgements", done, total))
     elapsed = time.monotonic() - started
-    return JudgedProbe(run, pipeline.collection, k, len(asked), failed, tuple(by_text), judged, elapsed)
+    return JudgedProbe(run, pipeline.collection, k, len(asked), failed, tuple(free), judged, elapsed, gone)
+
+
+def _sample(
+    query: GoldenQuery, left: Sequence[RelevantPassage], retrieved: Sequence[Passage], ids: tuple[str, ...]
+) -> Sample:
+    quotes = tuple(one.quote for one in left if one.quote)
+    named = tuple(passage.id for passage in retrieved)
+    return Sample(
+        id=query.id,
+        query=query.query,
+        retrieved=tuple(passage.text for passage in retrieved),
+        # A result without an id is no result that is wrong.
+        retrieved_ids=named if all(named) else (),
+        relevant=quotes,
+        relevant_ids=ids,
+        # Without a reference answer the quotes are what a right answer says.
+        reference=query.answer or "\n".join(quotes),
+    )

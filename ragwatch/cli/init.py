@@ -61,6 +61,7 @@ source_shrink = 0.20
 # Golden queries: `ragwatch golden generate` makes some, `ragwatch probe` asks them.
 golden = "golden.jsonl"
 k = 10
+# similarity = false            # do not compare results with the evidence by meaning
 # Of your own pipeline instead of the collection:
 # retriever = "http"
 # url = "http://127.0.0.1:8000/retrieve"

@@ -73,6 +73,10 @@ def _measures_table(report: ProbeReport) -> RenderableType:
             continue
         value = "unknown" if mean.value is None else f"{mean.value:.3f}"
         table.add_row(name, value, f"{mean.low:.2f} to {mean.high:.2f}", str(mean.units))
+    if report.similarity is not None:
+        mean = report.similarity.mean
+        value = "unknown" if mean.value is None else f"{mean.value:.3f}"
+        table.add_row("similarity", value, f"{mean.low:.2f} to {mean.high:.2f}", str(mean.units), style="dim")
     if report.verdict is None or not report.verdict.changes:
         return table
     return Group(table, Text(), _changes_table(report.verdict))
@@ -148,6 +152,9 @@ def _remarks(report: ProbeReport) -> list[RenderableType]:
                 style="dim",
             )
         )
+    if report.similarity is not None and (report.similarity.unscored or report.similarity.reason):
+        why = report.similarity.reason or "the encoder refuses their texts"
+        remarks.append(Text(f"{report.similarity.unscored} without a similarity: {why}", style="yellow"))
     if report.index is not None:
         found = report.index
         remarks.append(
@@ -240,7 +247,7 @@ def judged_text(report: JudgedProbe) -> RenderableType:
         shown = "unknown" if mean is None else f"{mean:.3f}"
         table.add_row(noise.metric, shown, str(scored), str(len(ours) - scored), band)
     reasons: dict[str, int] = {}
-    for one in report.judged.judged:
+    for one in (*report.free, *report.judged.judged):
         if one.value is None:
             reasons[str(one.reason)] = reasons.get(str(one.reason), 0) + 1
     usage = report.judged.usage
@@ -255,6 +262,8 @@ def judged_text(report: JudgedProbe) -> RenderableType:
         Text(f"not scored: {count} × {reason.replace('_', ' ')}", style="yellow") for reason, count in reasons.items()
     ]
     parts += [Text(f"not retrieved: {id}: {why}", style="yellow") for id, why in report.failed.items()]
+    if report.gone:
+        parts.append(Text(f"{len(report.gone)} not asked, their evidence has left the corpus: ragwatch golden review"))
     if str(report.judged.stopped):
         parts.append(Text(f"Stopped early: {report.judged.detail or report.judged.stopped}", style="bold yellow"))
     parts.append(Text("A judge annotates and decides nothing; it cannot see that a chunk is stale.", style="dim"))

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from ragwatch.corpus.identity import Json
+from ragwatch.health.measures import mean_by_unit
 from ragwatch.health.outcomes import Outcome, QueryResult
 from ragwatch.health.regression import power_for
 from ragwatch.probe import ProbeReport
@@ -16,6 +17,7 @@ from ragwatch.probe_causes import Loss
 from ragwatch.probe_index import IndexChecks
 from ragwatch.probe_overlap import Overlap
 from ragwatch.probe_runs import ProbeRun, compare_runs
+from ragwatch.probe_similarity import Similarity
 from ragwatch.render.probe import baseline_text, power_text, probe_text, verdict_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,7 +65,8 @@ def several() -> ProbeReport:
     left = tuple(replace(one, passages=1) if n < 7 else one for n, one in enumerate(two))
     gone = {one.id: ("old[1].md: the document is not there",) for one in left[:7]}
     found = report(replace(after, results=left), replace(before, results=two))
-    return replace(found, passages_gone=gone)
+    near = Similarity(mean_by_unit({f"q[{n}]": 0.9 for n in range(118)}), 2, 120)
+    return replace(found, passages_gone=gone, similarity=near)
 
 
 LOSSES = tuple(Loss(f"q[{n}]", "stale", f"the index holds 4 points of doc{n}.md, not the one") for n in range(25))
