@@ -17,8 +17,9 @@ from ragwatch.config_sections import (
 from ragwatch.corpus.document import Chunker
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
+from ragwatch.incident_ports import Ledger
 from ragwatch.index.spec import Manifest
-from ragwatch.ports import Encoder, Retriever, Source, State, Store
+from ragwatch.ports import Encoder, Retriever, Source, Store
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas
@@ -29,7 +30,7 @@ DEFAULT_CHUNK = 254
 DEFAULT_STATE = "sqlite:///.ragwatch/state.db"
 
 
-def make_state(config: Config, base: Path) -> State:
+def make_state(config: Config, base: Path) -> Ledger:
     """Open the state database; a relative SQLite path starts at the configuration's folder."""
     from ragwatch.state import open_state
 

@@ -5,16 +5,16 @@ has to be created or upgraded. Reading and writing goes through the drivers (`sq
 makes opening a current database a matter of milliseconds and bulk reads ten times cheaper than through an ORM.
 """
 
-from ragwatch.ports import State
+from ragwatch.incident_ports import Ledger
 
 
-def open_state(url: str) -> State:
+def open_state(url: str) -> Ledger:
     """Open the database at `url`, created or upgraded to the current schema first if needed.
 
     `url` is `sqlite:///PATH` (`sqlite:////ABSOLUTE/PATH`) or `postgresql://…` as libpq reads it, also spelt
     `postgres://` or `postgresql+psycopg://`. Missing folders are created. Raises `ConfigError` for any other
     URL, `MissingExtraError` where the driver is not installed, `StateError` and `UnreachableError` as every
-    method of `State` does.
+    method of `Ledger` does.
     """
     from ragwatch.state.sql_state import SqlState
 

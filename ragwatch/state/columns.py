@@ -2,11 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from ragwatch.corpus.identity import Json
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 _ESCAPE = "\x1a"
 _ODD = re.compile("[\x00\x1a\ud800-\udfff]")
@@ -73,3 +77,20 @@ def decode_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError):
         raise DamagedColumnError(f"{str(text)[:40]!r} is not JSON") from None
+
+
+def decode_value(text: str, read: Callable[[Any, Callable[[str], datetime]], T]) -> T:
+    """Return the value that `read` makes of JSON and of what reads its times. Raises `DamagedColumnError`."""
+    value = decode_json(text)
+    try:
+        return read(value, decode_time)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedColumnError(f"{text[:40]!r} cannot be read: {error!r}") from None
+
+
+def decode_enum(kind: type[E], text: str) -> E:
+    """Return the member of that value. Raises `DamagedColumnError`."""
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise DamagedColumnError(str(error)) from None

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from ragwatch.errors import ConfigError, RagwatchError
 from ragwatch.state.columns import decode_text, encode_text, is_plain
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision of the schema that this code reads and writes: the newest file in `migrations/versions`."""
 
 VERSION_TABLE = "ragwatch_version"
@@ -111,6 +111,10 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the connection. Safe to call twice; whoever goes on using the database connects anew."""
+
+    @abstractmethod
+    def give_back_space(self, breath_s: float) -> None:
+        """Return what deleted rows took, in steps with pauses of `breath_s`, so that other writers get their turn."""
 
     @abstractmethod
     def _begin(self, write: bool) -> tuple[Any, Statements]: ...

@@ -73,8 +73,8 @@ class History:
             return [_run(row) for row in statements.query(sql, *given.values(), limit)]
 
     def finished_runs(self, collection: str, after: tuple[datetime, str] | None, limit: int) -> list[RunRecord]:
-        later = "" if after is None else " AND (finished > ? OR (finished = ? AND id > ?))"
-        mark = () if after is None else (after[0], after[0], after[1])
+        later = "" if after is None else " AND (finished, id) > (?, ?)"
+        mark = () if after is None else after
         sql = f"{_RUN} WHERE collection = ? AND finished IS NOT NULL{later} ORDER BY finished, id LIMIT ?"
         with self._database.reading() as statements:
             return [_run(row) for row in statements.query(sql, collection, *mark, limit)]

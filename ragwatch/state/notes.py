@@ -7,7 +7,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import OvertakenError
 from ragwatch.ports import Note
 from ragwatch.state.columns import decode_json, decode_time, encode_json
-from ragwatch.state.database import Database, Row
+from ragwatch.state.database import Database, Row, Statements
 
 _INSERT = """
 INSERT INTO ragwatch_note (kind, key, version, written, body) VALUES (?, ?, 1, ?, ?)
@@ -38,20 +38,27 @@ class Notes:
             return sorted(map(_note, rows), key=lambda note: note.key)
 
     def write(self, kind: str, key: str, value: Mapping[str, Json], now: datetime, expected: int) -> None:
-        body = encode_json(value)
         with self._database.writing() as statements:
-            if expected == 0:
-                written = statements.execute(_INSERT, kind, key, now, body)
-            else:
-                written = statements.execute(_REPLACE, now, body, kind, key, expected)
-        if not written:
-            raise OvertakenError(
-                f"another process changed the {kind} of {key!r} in the meantime", hint="run the same command again"
-            )
+            put_note(statements, kind, key, value, now, expected)
 
     def remove(self, kind: str, key: str) -> None:
         with self._database.writing() as statements:
             statements.execute("DELETE FROM ragwatch_note WHERE kind = ? AND key = ?", kind, key)
+
+
+def put_note(
+    statements: Statements, kind: str, key: str, value: Mapping[str, Json], now: datetime, expected: int
+) -> None:
+    """Write a note as part of a transaction. Raises `OvertakenError` as `State.write_note` does."""
+    body = encode_json(value)
+    if expected == 0:
+        written = statements.execute(_INSERT, kind, key, now, body)
+    else:
+        written = statements.execute(_REPLACE, now, body, kind, key, expected)
+    if not written:
+        raise OvertakenError(
+            f"another process changed the {kind} of {key!r} in the meantime", hint="run the same command again"
+        )
 
 
 def _note(row: Row) -> Note:

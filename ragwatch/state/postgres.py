@@ -87,6 +87,9 @@ class PostgresDatabase(Database):
             self._connection.close()
             self._connection = None
 
+    def give_back_space(self, breath_s: float) -> None:
+        """Nothing to do: autovacuum makes it usable again."""
+
     def _begin(self, write: bool) -> tuple[Any, Statements]:
         wait = int(self._busy_seconds * 1000)
         begin = f"BEGIN; SET LOCAL lock_timeout = {wait}" if write else "BEGIN READ ONLY"

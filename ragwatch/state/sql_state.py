@@ -1,22 +1,29 @@
-"""`State` on SQLite or PostgreSQL."""
+"""`Ledger` on SQLite or PostgreSQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from ragwatch.corpus.identity import Json
+from ragwatch.health.incidents import Incident, Transition
+from ragwatch.incident_ports import Lag, Message
 from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
 from ragwatch.state.claims import Leases, Quarantine
 from ragwatch.state.database import HEAD, open_database
 from ragwatch.state.document_cache import DocumentCache
+from ragwatch.state.freshness import Lags
 from ragwatch.state.history import History
+from ragwatch.state.incidents import IncidentRecords, NoteWrite
 from ragwatch.state.notes import Notes
+from ragwatch.state.outbox import MessageQueue
+from ragwatch.state.pruning import Pruning
 
 BUSY_SECONDS = 30.0
 """How long a write waits for its turn before it gives up with `StateError`."""
 
 
 class SqlState:
-    """Implements `ragwatch.ports.State`; its docstrings are the contract, here stands what is added to it.
+    """Implements `ragwatch.incident_ports.Ledger`; its docstrings are the contract, here stands what is added to it.
 
     History is bounded: 10,000 runs and 50 plans per collection, findings of the newest 50 runs per collection
     and verb. `finish_run` and `record_findings` raise `NotFoundError` for a run that is not there (any more).
@@ -35,6 +42,10 @@ class SqlState:
         self._leases = Leases(self._database)
         self._quarantine = Quarantine(self._database)
         self._notes = Notes(self._database)
+        self._incidents = IncidentRecords(self._database)
+        self._queue = MessageQueue(self._database)
+        self._lags = Lags(self._database)
+        self._pruning = Pruning(self._database)
 
     def _open(self) -> None:
         if self._database.revision() != HEAD:
@@ -112,6 +123,76 @@ class SqlState:
 
     def remove_note(self, kind: str, key: str) -> None:
         self._notes.remove(kind, key)
+
+    def incident(self, prefix: str) -> Incident | None:
+        return self._incidents.incident(prefix)
+
+    def incidents(
+        self, *, collection: str | None = None, ended: bool = False, since: datetime | None = None
+    ) -> list[Incident]:
+        return self._incidents.incidents(collection, ended, since)
+
+    def commit(
+        self,
+        changed: Sequence[Incident] = (),
+        transitions: Sequence[Transition] = (),
+        messages: Sequence[Message] = (),
+        *,
+        forgotten: Sequence[Incident] = (),
+        notes: Sequence[NoteWrite] = (),
+        now: datetime,
+    ) -> None:
+        self._incidents.commit(changed, transitions, messages, forgotten, notes, now)
+
+    def transitions(
+        self, *, collection: str | None = None, subject: str | None = None, limit: int = 100
+    ) -> list[Transition]:
+        return self._incidents.transitions(collection, subject, limit)
+
+    def claim(
+        self, holder: str, now: datetime, seconds: float, *, collection: str, channels: Sequence[str], limit: int = 100
+    ) -> list[Message]:
+        return self._queue.claim(holder, now, seconds, collection, channels, limit)
+
+    def deliver(self, message: str, holder: str, now: datetime, receipt: Mapping[str, Json]) -> None:
+        self._queue.deliver(message, holder, now, receipt)
+
+    def postpone(self, message: str, holder: str, due: datetime, error: str) -> None:
+        self._queue.postpone(message, holder, due, error)
+
+    def give_up(self, message: str, holder: str, now: datetime, error: str) -> None:
+        self._queue.give_up(message, holder, now, error)
+
+    def messages(
+        self,
+        *,
+        collection: str | None = None,
+        channel: str | None = None,
+        thread: str | None = None,
+        state: Literal["waiting", "sent", "failed"] | None = None,
+        limit: int = 100,
+    ) -> list[Message]:
+        asked = {"collection": collection, "channel": channel, "thread": thread, "state": state}
+        return self._queue.messages(asked, limit)
+
+    def depth(self, collection: str) -> dict[tuple[str, str], tuple[int, datetime | None]]:
+        return self._queue.depth(collection)
+
+    def retry(self, message: str, now: datetime) -> None:
+        self._queue.retry(message, now)
+
+    def pending(self, collection: str) -> list[Lag]:
+        return self._lags.pending(collection)
+
+    def record(self, lags: Sequence[Lag]) -> None:
+        """In transactions of 1,000."""
+        self._lags.record(lags)
+
+    def lags(self, collection: str, since: datetime) -> list[Lag]:
+        return self._lags.since(collection, since)
+
+    def prune(self, before: datetime, *, keep_runs: int = 100) -> dict[str, int]:
+        return self._pruning.prune(before, keep_runs)
 
     def close(self) -> None:
         self._database.close()

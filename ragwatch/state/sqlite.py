@@ -17,6 +17,10 @@ _DISK = "check that the disk is healthy and has space; what was written before i
 _PERMIT = "make it writable for the user that runs ragwatch, or point state.url at another path"
 _WAIT = "wait for the other process, or end it; on a network file system use PostgreSQL instead"
 _RETRY_SECONDS = 0.05
+_PAGES = 256
+"""Pages given back per transaction."""
+_LOG_BYTES = 16 * 2**20
+"""Size to which the write-ahead log is cut back after it has been larger."""
 
 _MEANINGS = {
     sqlite3.SQLITE_NOTADB: ("is not a SQLite database", f"check state.url; if the file is ragwatch's, {REBUILD}"),
@@ -64,6 +68,7 @@ class SqliteDatabase(Database):
                 # With WAL, NORMAL can lose the last commits in a power cut, and never damages the file.
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             except BaseException:
                 connection.close()
                 raise
@@ -98,6 +103,8 @@ class SqliteDatabase(Database):
         """Switch the file to write-ahead logging, for good. Does nothing where the file system cannot."""
         deadline = time.monotonic() + self._busy_seconds
         with self.translating(), closing(self.connect()) as connection:
+            # Heeded only while the file is empty; `give_back_space` sees to older ones.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             while True:
                 try:
                     connection.execute("PRAGMA journal_mode = WAL")
@@ -108,6 +115,25 @@ class SqliteDatabase(Database):
                     time.sleep(_RETRY_SECONDS)
                 else:
                     return
+
+    def give_back_space(self, breath_s: float) -> None:
+        """Give the free pages back to the file system, a few at a time.
+
+        A file that is older than schema revision 0003 is rewritten for that, once and as a whole, and other writers
+        wait for as long.
+        """
+        with self.translating():
+            connection = self._connection or self.connect()
+            self._connection = connection
+            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                connection.execute("VACUUM")
+            left = connection.execute("PRAGMA freelist_count").fetchone()[0]
+            for _ in range(0, left, _PAGES):
+                # Fetched, because each step frees a page.
+                connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                time.sleep(breath_s)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def explain(self, error: Exception) -> StateError:
         code = getattr(error, "sqlite_errorcode", None)

@@ -7,7 +7,7 @@ as `columns.encode_text` writes them; JSON is text, since no query looks into it
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, DateTime, MetaData
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData
 from sqlmodel import Field, Index, SQLModel
 
 NAMING = {
@@ -49,6 +49,7 @@ class RunTable(StateTable, table=True):
     __table_args__: ClassVar[tuple[Index, ...]] = (
         Index(None, "collection", "id"),
         Index(None, "collection", "verb", "id"),
+        Index(None, "collection", "finished", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -122,3 +123,94 @@ class NoteTable(StateTable, table=True):
     written: datetime = Field(sa_type=DateTime(timezone=True))
     body: str
     """JSON object."""
+
+
+class IncidentTable(StateTable, table=True):
+    """`Incident` by id; the columns beside the body are those that are asked for."""
+
+    __tablename__: ClassVar[str] = "ragwatch_incident"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(None, "phase", "collection"),
+        Index(None, "phase", "resolved"),
+    )
+
+    id: str = Field(primary_key=True)
+    collection: str
+    phase: str
+    resolved: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    version: int = Field(sa_type=BigInteger)
+    body: str
+    """JSON object."""
+
+
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite numbers rows by itself only where the type says INTEGER."""
+
+
+class TransitionTable(StateTable, table=True):
+    """`Transition` in the order of writing."""
+
+    __tablename__: ClassVar[str] = "ragwatch_transition"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(None, "at", "number"),
+        Index(None, "collection", "at", "number"),
+        Index(None, "subject", "at", "number"),
+    )
+
+    number: int | None = Field(default=None, sa_column=Column(_Number, primary_key=True))
+    collection: str
+    subject: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    event: str
+    facts: str
+    """JSON object."""
+
+
+class MessageTable(StateTable, table=True):
+    """`Message` in the order of queueing, and who is sending it until when."""
+
+    __tablename__: ClassVar[str] = "ragwatch_message"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(None, "collection", "state", "channel", "thread", "number"),
+        Index(None, "collection", "channel", "state", "created"),
+        Index(None, "thread", "number"),
+        Index(None, "collection", "number"),
+        Index(None, "state", "settled"),
+    )
+
+    number: int | None = Field(default=None, sa_column=Column(_Number, primary_key=True))
+    id: str = Field(unique=True)
+    collection: str
+    channel: str
+    thread: str
+    event: str
+    created: datetime = Field(sa_type=DateTime(timezone=True))
+    due: datetime = Field(sa_type=DateTime(timezone=True))
+    state: str
+    attempts: int
+    error: str
+    settled: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    """When it was sent or given up."""
+    receipt: str | None = None
+    """JSON object."""
+    holder: str | None = None
+    claimed: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    """Until when it is the holder's."""
+    notice: str
+    """JSON object."""
+
+
+class LagTable(StateTable, table=True):
+    """`Lag` by document and the time when it was seen."""
+
+    __tablename__: ClassVar[str] = "ragwatch_lag"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index(None, "collection", "visible"),)
+
+    collection: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    document: str = Field(primary_key=True)
+    seen: datetime = Field(primary_key=True, sa_type=DateTime(timezone=True))
+    change: str
+    agreed: datetime = Field(sa_type=DateTime(timezone=True))
+    """`Lag.after`."""
+    visible: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

@@ -7,14 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ragwatch.ports import State
+from ragwatch.incident_ports import Ledger
 from ragwatch.state.sql_state import SqlState
 from ragwatch.state.tables import StateTable
 from tests.fakes.memory_state import MemoryState
 from tests.servers.postgres import postgres_database as postgres_database
 from tests.servers.postgres import postgres_server as postgres_server
 
-Opener = Callable[[], State]
+Opener = Callable[[], Ledger]
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +58,9 @@ def open_again(request: pytest.FixtureRequest) -> Iterator[Opener]:
     fixture = "sqlite_file" if request.param == "sqlite" else "postgres_url"
     place = request.getfixturevalue(fixture)
     url = f"sqlite:///{place}" if request.param == "sqlite" else place
-    opened: list[State] = []
+    opened: list[Ledger] = []
 
-    def opener() -> State:
+    def opener() -> Ledger:
         opened.append(SqlState(url))
         return opened[-1]
 
@@ -70,6 +70,6 @@ def open_again(request: pytest.FixtureRequest) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def state(open_again: Opener) -> State:
+def state(open_again: Opener) -> Ledger:
     """An empty state of each implementation."""
     return open_again()
