@@ -9,7 +9,8 @@ from ragwatch.app import Settings, load, open_pipeline
 from ragwatch.corpus.identity import Json
 from ragwatch.coverage import Coverage, cover, suggested_lines
 from ragwatch.errors import ConfigError
-from ragwatch.golden import Generated, generate
+from ragwatch.golden import generate
+from ragwatch.golden_filter import Generated
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.probes.golden import GoldenFile, edit_golden_file, read_golden, read_golden_file
 from ragwatch.probes.golden_import import Imported, import_golden
@@ -47,6 +48,27 @@ def generate_queries(
     probe = place.settings.config.probe
     fields = dict(probe.filters) or None
     return generate(pipeline, place.file(), count, seed=seed, k=k or probe.k, fields=fields, progress=progress)
+
+
+def write_queries(
+    place: GoldenPlace, pipeline: Pipeline, count: int, *, seed: int, k: int | None, progress: Progress = no_progress
+) -> Generated:
+    """Have the configured judge write golden queries, through RAGAS. Writes nothing to the file.
+
+    Raises as `Synthesis` and `generate_judged` do.
+    """
+    from ragwatch.golden_judged import generate_judged
+    from ragwatch.probes.ragas_testset import Synthesis
+    from ragwatch.wiring import make_ragas
+
+    config = place.settings.config
+    fields, k = dict(config.probe.filters) or None, k or config.probe.k
+    with (
+        make_ragas(config, place.settings.base, pipeline.encoder) as ragas,
+        Synthesis(ragas, seed=seed, progress=progress) as synthesis,
+    ):
+        file = place.file()
+        return generate_judged(pipeline, file, synthesis, count, seed=seed, k=k, fields=fields, progress=progress)
 
 
 def import_queries(

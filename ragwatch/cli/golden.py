@@ -34,6 +34,10 @@ def generate_command(
     k: Annotated[
         int | None, typer.Option("--k", min=1, max=1000, help="The index must answer within so many results.")
     ] = None,
+    with_judge: Annotated[
+        bool,
+        typer.Option("--with-judge", help="Let the configured judge write them, through RAGAS. It costs requests."),
+    ] = False,
     file: GoldenOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -42,14 +46,15 @@ def generate_command(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> int:
-    """Make golden queries from the corpus, without a model. Exits 3 where there are fewer than asked for."""
-    from ragwatch.app_golden import generate_queries, golden_place
+    """Make golden queries from the corpus, by rules or by a model. Exits 3 where there are fewer than asked for."""
+    from ragwatch.app_golden import generate_queries, golden_place, write_queries
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.golden import generated_text
 
     terminal, place = Terminal(as_json, quiet), golden_place(config, file)
     with place.pipeline() as pipeline, terminal.progress() as progress:
-        found = generate_queries(place, pipeline, count, seed=seed, k=k, progress=progress)
+        make = write_queries if with_judge else generate_queries
+        found = make(place, pipeline, count, seed=seed, k=k, progress=progress)
     terminal.result(generated_text(found, verbose=verbose), found.to_json())
     _add(terminal, place, found.lines, yes=yes, dry_run=dry_run)
     return ExitCode.DONE if found.complete else ExitCode.INCOMPLETE

@@ -8,8 +8,8 @@ salient sentences; in other languages the rarest words of a sentence are the que
 import heapq
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import log
 from zlib import crc32
@@ -21,6 +21,7 @@ from ragwatch.health.english import content_words, looks_english, overlap, plain
 from ragwatch.health.headings import ask_of_heading, ask_of_term
 from ragwatch.health.questions import Question, Wording, questions_of
 from ragwatch.health.quotes import sentences_of
+from ragwatch.health.retrieval import RelevantPassage
 
 MOST_OVERLAP = 0.6
 """A question may repeat this share of the quote's content words; more is a copy, found by any encoder."""
@@ -65,6 +66,10 @@ class DocumentFrequency:
         """Return ln(N / df), 0 for a word of every document; for a number 0: digits are rare and say little."""
         return 0.0 if word.isdigit() else log(max(self.documents, 1) / max(self.of(word), 1))
 
+    def rare(self, text: str) -> bool:
+        """Say whether a text holds a term that at most `RARE_DOCUMENTS` documents hold."""
+        return any(self.of(word) <= RARE_DOCUMENTS and not word.isdigit() for word in content_words(text))
+
     def salience(self, text: str) -> float:
         """Return how much a sentence says that others do not: mean rarity of its three rarest words."""
         rarest = heapq.nlargest(3, {self.rarity(word) for word in content_words(text)})
@@ -97,6 +102,10 @@ class KnownItem:
         return "g-" + digest_text(f"{self.source}:{self.document}\n{self.query}")[:10]
 
     @property
+    def evidence(self) -> tuple[RelevantPassage, ...]:
+        return (RelevantPassage(self.document, self.quote, self.source),)
+
+    @property
     def stratum(self) -> tuple[str, ...]:
         return (self.source, self.kind, self.length, "rare" if self.rare else "common", self.written)
 
@@ -116,16 +125,26 @@ class KnownItem:
 def known_items(document: Document, frequency: DocumentFrequency) -> Iterator[KnownItem]:
     """Yield the questions that a document answers. No question twice, none that repeats its quote."""
     sections = split_sections(document)
-    words = len(document.text.split())
-    length = "short" if words < SHORT else "long" if words > LONG else "medium"
+    length = length_of(document)
     seen: set[str] = set()
     for question, quote in _Reading(document, sections, frequency).questions():
         normal = normalise(quote)
         if question.text in seen or overlap(question.text, normal) > MOST_OVERLAP:
             continue
         seen.add(question.text)
-        rare = any(frequency.of(word) <= RARE_DOCUMENTS and not word.isdigit() for word in content_words(normal))
+        rare = frequency.rare(normal)
         yield KnownItem(document.source, document.id, question.text, normal, question.rule, rare, length)
+
+
+def length_of(document: Document) -> str:
+    """Return the stratum of a document's length in words: short, medium or long."""
+    words = len(document.text.split())
+    return "short" if words < SHORT else "long" if words > LONG else "medium"
+
+
+def statements_of(document: Document) -> list[str]:
+    """Return the whole sentences of a document's prose that can be quoted, white space normalised."""
+    return [normalise(text) for section in split_sections(document) for text in _passages(section)]
 
 
 @dataclass
@@ -198,75 +217,3 @@ def _of_terms(section: Section, title: str, wording: Wording) -> Iterator[tuple[
 
 def _names(sentence: str) -> list[str]:
     return re.findall(r"(?<=[a-z] )[A-Z]\w+", plain(sentence))
-
-
-@dataclass
-class Pools:
-    """Of each stratum the first items by their key: a random sample of the stratum, the same for a seed.
-
-    Memory is bounded by the number of strata, not by the corpus.
-    """
-
-    seed: int
-    most: int
-    """Items kept of a stratum."""
-    made: int = 0
-    _heaps: dict[tuple[str, ...], list[tuple[int, str, KnownItem]]] = field(default_factory=dict)
-
-    def add(self, item: KnownItem) -> None:
-        self.made += 1
-        key = item.key(self.seed)
-        heap = self._heaps.setdefault(item.stratum, [])
-        # heapq keeps the smallest at hand; the item to drop is the one with the largest key.
-        entry = (-int(key[:15], 16), key, item)
-        if len(heap) < self.most:
-            heapq.heappush(heap, entry)
-        elif entry[:2] > heap[0][:2]:
-            heapq.heapreplace(heap, entry)
-
-    def items(self) -> Iterator[KnownItem]:
-        return (item for heap in self._heaps.values() for _, _, item in heap)
-
-
-def draw(items: Iterable[KnownItem], count: int, seed: int) -> list[KnownItem]:
-    """Draw at most `count` items, stratum by stratum in turn, and few of one document.
-
-    Each stratum gives equally, whatever its size, so that rare kinds are seen; no document gives a second item while
-    another still has its first. Equal items and seed give an equal draw, in any order of `items`.
-    """
-    strata: dict[tuple[str, ...], list[KnownItem]] = {}
-    for item in sorted(items, key=lambda item: item.key(seed)):
-        strata.setdefault(item.stratum, []).append(item)
-    queues = [strata[name] for name in sorted(strata)]
-    drawn: list[KnownItem] = []
-    used: dict[str, int] = {}
-    most = 1
-    while len(drawn) < count and any(queues):
-        if not _round(queues, drawn, used, count, most):
-            most += 1
-    return drawn
-
-
-def _round(queues: list[list[KnownItem]], drawn: list[KnownItem], used: dict[str, int], count: int, most: int) -> bool:
-    """Take one item of each stratum whose document has given fewer than `most`; say whether there was any."""
-    before = len(drawn)
-    for queue in queues:
-        place = next((at for at, one in enumerate(queue) if used.get(_document(one), 0) < most), None)
-        if place is not None and len(drawn) < count:
-            item = queue.pop(place)
-            used[_document(item)] = used.get(_document(item), 0) + 1
-            drawn.append(item)
-    return len(drawn) > before
-
-
-def _document(item: KnownItem) -> str:
-    return f"{item.source}:{item.document}"
-
-
-def tag_counts(items: Iterable[KnownItem]) -> Mapping[str, int]:
-    """Return how many items bear each tag, by tag."""
-    counted: dict[str, int] = {}
-    for item in items:
-        for tag in item.tags:
-            counted[tag] = counted.get(tag, 0) + 1
-    return dict(sorted(counted.items()))

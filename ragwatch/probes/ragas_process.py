@@ -125,4 +125,6 @@ class Worker:
 def environment(outer: Mapping[str, str]) -> dict[str, str]:
     """Return the worker's environment: ours without what looks like a credential or an address, telemetry off."""
     kept = {name: value for name, value in outer.items() if not _SECRET.search(name)}
-    return {**kept, "RAGAS_DO_NOT_TRACK": "true", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    # Testset generation puts sets into prompts: one order in every run, or no answer is ever found in the cache.
+    fixed = {"PYTHONHASHSEED": "0", "RAGAS_DO_NOT_TRACK": "true"}
+    return {**kept, **fixed, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}

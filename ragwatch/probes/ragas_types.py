@@ -34,6 +34,8 @@ class Reason(StrEnum):
     METRIC_FAILED = "metric_failed"
     """RAGAS raised."""
     EMBEDDING_FAILED = "embedding_failed"
+    NOTHING_TO_ASK = "nothing_to_ask"
+    """RAGAS found no entity or theme in a chunk, nobody whom it concerns, or nothing that two chunks share."""
     WORKER_DIED = "worker_died"
     WORKER_STALLED = "worker_stalled"
     INTERNAL_ERROR = "internal_error"

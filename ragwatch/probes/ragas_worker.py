@@ -1,6 +1,7 @@
 """The process that RAGAS lives in. It is run as a file, by any interpreter that has RAGAS, and needs nothing else.
 
 JSON objects, one a line, on stdin and stdout. In: `{"task", "kind", "metric", "fields"}` starts a judgement,
+`{"task", "kind": "testset", "step", "fields"}` a step of testset generation (`ragas_synthesis.py`),
 `{"call", "text"}`, `{"call", "vectors"}` and `{"call", "failed"}` answer a call. Out: `{"ready"}` or `{"missing"}`
 once; then `{"call", "task", "prompt", "schema", "name"}` and `{"call", "task", "texts"}` ask, `{"accepted"}` names a
 call whose answer was usable, `{"done", "value", "reason", "detail"}` ends a judgement. Nothing else is printed there.
@@ -11,13 +12,17 @@ Metrics are modern metric objects called for one sample at a time; RAGAS's batch
 
 import asyncio
 import importlib
+import importlib.util
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import IO, Any
 
 Message = dict[str, Any]
+Fault = Callable[[Any], str]
+"""Says what is wrong with an answer of the right form, "" for nothing."""
 _BINARY = ("verdict", "attributed", "noncommittal")
 _RATINGS = {"AnswerAccuracyOutput": (0, 2, 4)}
 _QUIET = {
@@ -69,7 +74,7 @@ class Judgement:
         self._wire = wire
         self._statements = 0
 
-    async def ask(self, prompt: str, model: Any) -> Any:
+    async def ask(self, prompt: str, model: Any, fault: Fault = lambda _found: "") -> Any:
         if self.problem:
             raise UnusableError
         number, answer = await self._wire.call(
@@ -81,7 +86,7 @@ class Judgement:
             found = model.model_validate_json(_json_part(answer["text"]))
         except ValueError as error:
             raise self._lost("malformed", f"{model.__name__}: {_where(error)}") from None
-        wrong = next(_violations(found, model.__name__), "") or self._miscounted(found)
+        wrong = next(_violations(found, model.__name__), "") or self._miscounted(found) or fault(found)
         if wrong:
             raise self._lost("malformed", f"{model.__name__}: {wrong}")
         self._wire.send(accepted=number)
@@ -156,16 +161,21 @@ def _metrics() -> tuple[str, Callable[[Message, Judgement], Awaitable[Any]]]:
     old = [importlib.import_module(f"ragas.metrics._context_{part}") for part in ("precision", "recall")]
 
     class Judge(InstructorBaseRagasLLM):
-        def __init__(self, judgement: Judgement) -> None:
+        is_async = True
+
+        def __init__(self, judgement: Judgement, fault: Fault = lambda _found: "") -> None:
             self._judgement = judgement
+            self._fault = fault
 
         def generate(self, prompt: str, response_model: Any) -> Any:
             raise NotImplementedError
 
         async def agenerate(self, prompt: str, response_model: Any) -> Any:
-            return await self._judgement.ask(prompt, response_model)
+            return await self._judgement.ask(prompt, response_model, self._fault)
 
     class Embeddings(BaseRagasEmbedding):
+        is_async = True
+
         def __init__(self, judgement: Judgement) -> None:
             super().__init__()
             self._judgement = judgement
@@ -180,23 +190,40 @@ def _metrics() -> tuple[str, Callable[[Message, Judgement], Awaitable[Any]]]:
             return await self._judgement.embed(list(texts))
 
     async def score(message: Message, judgement: Judgement) -> Any:
-        name, fields = message["metric"], message["fields"]
+        fields = message["fields"]
+        if message["kind"] == "testset":
+            steps = _synthesis()
+            llm = Judge(judgement, lambda found: steps.fault(found, fields))
+            return await steps.STEPS[message["step"]](fields, llm, Embeddings(judgement))
+        name = message["metric"]
         if message["kind"] == "retrieval":
             metric = next(getattr(module, name) for module in old if hasattr(module, name))
-            return await metric().single_turn_ascore(SingleTurnSample(**fields))
+            return float(await metric().single_turn_ascore(SingleTurnSample(**fields)))
         parts: dict[str, Any] = {"llm": Judge(judgement)}
         if message["kind"] == "judge+embeddings":
             parts["embeddings"] = Embeddings(judgement)
-        return (await getattr(collections, name)(**parts).ascore(**fields)).value
+        return float((await getattr(collections, name)(**parts).ascore(**fields)).value)
 
     return ragas.__version__, score
+
+
+def _synthesis() -> Any:
+    """Load the steps of testset generation, which lie beside this file and on no path."""
+    if "ragas_synthesis" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("ragas_synthesis", Path(__file__).with_name("ragas_synthesis.py"))
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules["ragas_synthesis"] = module
+    return sys.modules["ragas_synthesis"]
 
 
 async def _judge(message: Message, wire: Wire, score: Callable[[Message, Judgement], Awaitable[Any]]) -> None:
     judgement = Judgement(wire, message["task"])
     value, problem = None, None
     try:
-        value = float(await score(message, judgement))
+        value = await score(message, judgement)
     except Exception as error:  # noqa: BLE001 - whatever RAGAS raises is an outcome
         frame = error.__traceback__
         while frame and frame.tb_next:
@@ -205,7 +232,7 @@ async def _judge(message: Message, wire: Wire, score: Callable[[Message, Judgeme
         problem = ("metric_failed", f"{type(error).__name__} at {where}")
     reason, detail = judgement.problem or problem or ("", "")
     # NaN is no JSON; the other side is told by name.
-    if not reason and value is not None and not abs(value) < float("inf"):
+    if not reason and isinstance(value, float) and not abs(value) < float("inf"):
         reason = "not_a_number"
     wire.send(done=message["task"], value=None if reason else value, reason=reason, detail=detail)
 

@@ -15,13 +15,22 @@ from ragwatch.render.text import number
 
 if TYPE_CHECKING:
     from ragwatch.coverage import Coverage, Suggestion
-    from ragwatch.golden import Generated
+    from ragwatch.golden_filter import Generated
     from ragwatch.health.retrieval import RelevantPassage
     from ragwatch.probes.evidence import Evidence
     from ragwatch.probes.golden import GoldenEntry, GoldenFile
     from ragwatch.probes.golden_import import Imported
+    from ragwatch.probes.ragas_testset import SynthesisReport
 
 SHOWN = 20
+_STEPS = {
+    "describe": "chunks described",
+    "persona": "personas made",
+    "relate": "comparisons of chunks",
+    "single_hop": "single-hop questions",
+    "multi_hop_specific": "specific multi-hop questions",
+    "multi_hop_abstract": "abstract multi-hop questions",
+}
 _STYLE = {Review.ACCEPTED: "green", Review.UNREVIEWED: "yellow", Review.NEEDS_REVIEW: "bold yellow"}
 
 
@@ -46,11 +55,14 @@ def generated_text(found: Generated, *, verbose: bool = False) -> RenderableType
     table = _table("query", "document", "quote")
     shown = found.lines if verbose else found.lines[:SHOWN]
     for line in shown:
-        table.add_row(*(escape(str(line[key])) for key in ("query", "document", "quote")))
+        also = line.get("also")
+        passages = [line, *(one for one in also if isinstance(one, dict))] if isinstance(also, list) else [line]
+        cells = [str(line["query"]), *("\n".join(str(one[key]) for one in passages) for key in ("document", "quote"))]
+        table.add_row(*map(escape, cells))
     parts: list[RenderableType] = [table]
     if len(shown) < len(found.lines):
         parts.append(Text(f"… and {len(found.lines) - len(shown):,} more (--verbose shows all, --json too)", "dim"))
-    parts += [Text(), *_filter_lines(found)]
+    parts += [Text(), *(_synthesis_lines(found.synthesis) if found.synthesis else ()), *_filter_lines(found)]
     if found.faults:
         parts.append(Text(f"could not be read: {'; '.join(found.faults[:3])}", style="yellow"))
     return Group(*parts)
@@ -58,9 +70,14 @@ def generated_text(found: Generated, *, verbose: bool = False) -> RenderableType
 
 def _filter_lines(found: Generated) -> Iterable[RenderableType]:
     kept = found.filter
+    of = number(found.documents, "document")
+    if found.synthesis:
+        what = f"{kept.made:,} written about {of}: {kept.unsupported:,} not drawn from their chunk, "
+        what += f"{kept.copies:,} copies of it, {kept.known:,} known already"
+    else:
+        what = f"{kept.made:,} made from {of}, {kept.tried:,} tried: {kept.known:,} known already"
     yield Text(
-        f"{kept.made:,} made from {number(found.documents, 'document')}, {kept.tried:,} tried: "
-        f"{kept.known:,} known already, {kept.ambiguous:,} ambiguous, "
+        f"{what}, {kept.ambiguous:,} ambiguous, "
         f"{kept.not_found:,} not found among the best {found.k}, {kept.surplus:,} surplus, {kept.kept:,} kept"
     )
     if found.lines:
@@ -68,10 +85,26 @@ def _filter_lines(found: Generated) -> Iterable[RenderableType]:
         tags = ", ".join(f"{tag} {count}" for tag, count in found.tags.items())
         yield Text(f"rank 1: {first} of {kept.kept}; {tags}", style="dim")
     if not found.complete:
-        yield Text(
-            f"{found.wanted:,} were wanted; the corpus and the index gave no more that anyone could answer",
-            style="yellow",
-        )
+        stopped = found.synthesis and str(found.synthesis.stopped)
+        why = "it ended early" if stopped else "the corpus and the index gave no more that anyone could answer"
+        yield Text(f"{found.wanted:,} were wanted; {why}", style="yellow")
+
+
+def _synthesis_lines(report: SynthesisReport) -> Iterable[RenderableType]:
+    """Yield what was asked of the judge, what failed and why, and what it cost."""
+    steps = ", ".join(
+        f"{_STEPS[step]} {report.done[step]:,} of {report.tried[step]:,}" for step in _STEPS if report.tried[step]
+    )
+    yield Text(f"done: {steps or 'nothing'}")
+    for (step, _, reason), count in sorted(report.failed.items()):
+        why = next(text for (one, _, other), text in report.details.items() if (one, other) == (step, reason))
+        failed = f"not done: {count:,} × {_STEPS[step]}: {str(reason).replace('_', ' ')}"
+        yield Text(failed + (f" ({why})" if why else ""), style="yellow")
+    usage = report.usage
+    cost = f", {usage.cost:,.4f} {usage.currency}" if usage.cost is not None else ""
+    yield Text(f"{usage.requests:,} requests, {usage.cached:,} from the cache, {usage.tokens:,} tokens{cost}", "dim")
+    if str(report.stopped):
+        yield Text(f"ended early: {str(report.stopped).replace('_', ' ')}: {report.detail}", style="bold yellow")
 
 
 def imported_text(found: Imported) -> RenderableType:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from ragwatch.corpus.document import Document, Markup
 from ragwatch.health.english import overlap
-from ragwatch.health.known_items import MOST_OVERLAP, DocumentFrequency, KnownItem, Pools, draw, known_items
+from ragwatch.health.known_items import MOST_OVERLAP, DocumentFrequency, KnownItem, known_items
 from ragwatch.health.retrieval import holds
+from ragwatch.health.stratified import Pools, draw
 from ragwatch.probes.documents import documents
 from ragwatch.sources.files import FileSource
 
@@ -109,7 +110,8 @@ def test_no_document_gives_a_second_question_before_another_gives_its_first() ->
 @given(st.integers(0, 3), st.permutations(range(40)))
 @settings(max_examples=30)
 def test_a_pool_keeps_the_same_sample_in_any_order(seed: int, order: list[int]) -> None:
-    first, second = Pools(seed, 10), Pools(seed, 10)
+    first: Pools[KnownItem] = Pools(seed, 10)
+    second: Pools[KnownItem] = Pools(seed, 10)
     for number in range(40):
         first.add(item(number))
     for number in order:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from ragwatch.coverage import Coverage, Suggestion
-from ragwatch.golden import Filter, Generated
+from ragwatch.golden_filter import Filter, Generated
 from ragwatch.health.coverage import Shift, Traffic
 from ragwatch.probes.evidence import NONE, PRESENT, Evidence, EvidenceState
 from ragwatch.probes.golden import GoldenFile
