@@ -23,6 +23,10 @@ class ScheduleConfig(Section):
     jitter: Span = timedelta()
     timezone: Zone | None = None
     """Of `cron`; the daemon's where it is not given."""
+    warn_after: Duration = timedelta(hours=1)
+    """A run that takes longer is reported."""
+    stop_after: Duration | None = None
+    """A run that takes longer is stopped; never where it is not given."""
 
     @model_validator(mode="after")
     def _one(self) -> "ScheduleConfig":
@@ -79,7 +83,7 @@ class ObjectiveConfig(Section):
     """How soon a change of a source must be visible in the index."""
 
     source: str | None = None
-    """Every source that has no objective of its own where it is not given."""
+    """Where it is not given: every source, for the kinds of change that no objective of its own names."""
     edit: Duration | None = None
     addition: Duration | None = None
     deletion: Duration | None = None

@@ -257,3 +257,19 @@ class Config(Section):
         if twice:
             raise ValueError(f"two sources are called {twice[0]!r}; names must differ")
         return self
+
+    @model_validator(mode="after")
+    def _objectives(self) -> "Config":
+        names, said = {source.name for source in self.sources}, set[tuple[str | None, str]]()
+        for goal in self.objectives:
+            if goal.source is not None and goal.source not in names:
+                raise ValueError(
+                    f"objectives: there is no source {goal.source!r}; there are: {', '.join(sorted(names))}"
+                )
+            for change in ("edit", "addition", "deletion"):
+                if getattr(goal, change) is None:
+                    continue
+                if (goal.source, change) in said:
+                    raise ValueError(f"objectives: two of them say {change} for source {goal.source or 'any'}")
+                said.add((goal.source, change))
+        return self

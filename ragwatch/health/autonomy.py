@@ -171,7 +171,7 @@ def _levels(count: int) -> str:
 def decide(current: Licence, rules: Rules, extent: Extent, blocked: Sequence[str]) -> Verdict:
     """Decide about a plan. `blocked` says in words what forbids any repair at the moment."""
     if extent.empty:
-        return Verdict(Decision.NOTHING, current, ("the index holds what the sources say",))
+        return Verdict(Decision.NOTHING, current, ("nothing to repair was found", *blocked))
     if current.level is Level.OBSERVE:
         return Verdict(Decision.OBSERVED, current, ("observing writes nothing and asks nobody",))
     if blocked:

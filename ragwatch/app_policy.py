@@ -1,0 +1,95 @@
+"""The policy, wired from a configuration."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragwatch.app import Settings, estimate_plan, holder_name, load, utc_now
+from ragwatch.config_daemon import AlertsConfig, PolicyConfig
+from ragwatch.errors import NotFoundError
+from ragwatch.health.autonomy import Level, Licence, Rules
+from ragwatch.health.findings import Severity
+from ragwatch.health.routing import Route
+from ragwatch.index.plan import Plan
+from ragwatch.ports import RunRecord, State
+from ragwatch.wiring import make_state
+
+if TYPE_CHECKING:
+    from ragwatch.pipeline import Pipeline
+    from ragwatch.policy import PolicyReport
+
+
+@dataclass(frozen=True)
+class PolicyStatus:
+    """The level in force, what forbids a repair at the moment, and the newest decision."""
+
+    collection: str
+    rules: Rules
+    licence: Licence
+    blocked: tuple[str, ...]
+    last: RunRecord | None
+    now: datetime
+
+
+def rules_of(section: PolicyConfig) -> Rules:
+    """Return the configured rules."""
+    level = Level(section.level)
+    return Rules(level, section.max_share, section.max_chunks, section.max_cost, section.promote_after)
+
+
+def routes_of(section: AlertsConfig) -> tuple[Route, ...]:
+    """Return what each configured channel is told of."""
+    return tuple(
+        Route(
+            channel=one.name,
+            sources=one.sources,
+            causes=one.causes,
+            severity=Severity[one.severity.upper()],
+            digest=one.digest,
+            excerpts=section.excerpts,
+        )
+        for one in section.channels
+    )
+
+
+def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":
+    """Scan, decide by the configured policy, and propose or repair. Raises as `repair_by_policy` does."""
+    from ragwatch.policy import repair_by_policy
+
+    config = settings.config
+    with closing(make_state(config, settings.base)) as ledger:
+        return repair_by_policy(
+            pipeline,
+            ledger,
+            rules_of(config.policy),
+            limits=config.guards.limits,
+            holder=holder_name(),
+            price=lambda plan: estimate_plan(plan, pipeline, settings),
+            routes=routes_of(config.alerts),
+            link=config.alerts.link or "",
+        )
+
+
+def policy_status(path: Path) -> PolicyStatus:
+    """Compute the level in force from the state database alone."""
+    from ragwatch.policy import VERB, blocks, current_licence
+
+    settings = load(path)
+    collection, rules = settings.config.collection, rules_of(settings.config.policy)
+    with closing(make_state(settings.config, settings.base)) as ledger:
+        last = next(iter(ledger.runs(collection=collection, verb=VERB, limit=1)), None)
+        current = current_licence(ledger, collection, rules)
+        return PolicyStatus(collection, rules, current, tuple(blocks(ledger, collection)), last, utc_now())
+
+
+def kept_plan(state: State, prefix: str) -> Plan:
+    """Return the plan of the state database whose digest begins with `prefix`. Raises `NotFoundError`."""
+    value = state.plan(prefix) if prefix else None
+    if value is None:
+        raise NotFoundError(
+            f"no one plan is known whose digest begins with {prefix!r}",
+            hint="take the digest from a proposal (ragwatch policy), or make a plan: ragwatch plan --out FILE",
+        )
+    return Plan.from_json(value)
