@@ -96,21 +96,21 @@ AT_ONCE: frozenset[str] = frozenset(
 URGENT: frozenset[str] = frozenset({Cause.FORBIDDEN_RETRIEVED})
 """Told in maintenance too: people see what they must not see while it lasts."""
 
-_BLINDS = (
-    Cause.STORE_UNREACHABLE,
-    Cause.ENCODER_UNREACHABLE,
-    Cause.SOURCE_UNREACHABLE,
-    Cause.CHECK_FAILED,
-    Cause.JOB_MISSED,
-    Cause.JOB_FAILED,
-    Cause.JOB_BROKEN,
-    Cause.REPAIR_FAILED,
+_BLINDING = frozenset(
+    {
+        Cause.STORE_UNREACHABLE,
+        Cause.ENCODER_UNREACHABLE,
+        Cause.SOURCE_UNREACHABLE,
+        Cause.CHECK_FAILED,
+        Cause.REPAIR_FAILED,
+    }
 )
-_ELSEWHERE = (Cause.CHANNEL_CLOSED,)
+_ASIDE = frozenset({Cause.CHANNEL_CLOSED, Cause.JOB_BROKEN, Cause.JOB_MISSED, Cause.JOB_FAILED})
+"""They say nothing of the index; what was not looked at because of them is overdue."""
 
 
 def implied_status(cause: str) -> Status:
-    """Return what an open incident of this cause says of the index: unknown where it keeps checks from looking."""
-    if cause in _BLINDS:
+    """Return what an incident of this cause says of the index: unknown where it keeps checks from looking."""
+    if cause in _BLINDING:
         return Status.UNKNOWN
-    return Status.HEALTHY if cause in _ELSEWHERE else Status.DEGRADED
+    return Status.HEALTHY if cause in _ASIDE else Status.DEGRADED

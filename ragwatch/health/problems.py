@@ -1,0 +1,409 @@
+"""From a finished run to what it says: the problems that it saw, and the causes that it would have seen. Pure.
+
+A run that failed says only what kept it from looking. It is told by the type of its error, never by its text.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ragwatch.corpus.identity import Json
+from ragwatch.health.causes import CAUSE_OF, Cause
+from ragwatch.health.findings import Finding, Kind, Severity
+from ragwatch.health.incidents import Observation, Problem
+from ragwatch.health.run_failures import failure
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+NAMED = 5
+"""Findings that a problem names."""
+
+BY_SOURCE = frozenset(
+    {
+        Cause.INDEX_BEHIND,
+        Cause.UNREADABLE,
+        Cause.QUARANTINED,
+        Cause.TRUNCATED,
+        Cause.SOURCE_UNREACHABLE,
+    }
+)
+"""Causes that are one problem for each source; every other finding is one of the collection."""
+
+FAST = frozenset(
+    {
+        Cause.SOURCE_UNREACHABLE,
+        Cause.COLLECTION_MISSING,
+        Cause.ENCODER_CHANGED,
+        Cause.CHUNKER_CHANGED,
+        Cause.LAYOUT_CHANGED,
+        Cause.INDEX_BEHIND,
+        Cause.UNREADABLE,
+        Cause.QUARANTINED,
+        Cause.TRUNCATED,
+        Cause.FOREIGN,
+        Cause.MANIFEST_MISSING,
+        Cause.PAYLOAD_INDEX_MISSING,
+    }
+)
+"""Causes that a fast scan sees."""
+DEEP = FAST | {Cause.VECTORS_WRONG, Cause.DEGENERATE}
+
+CLOSE = frozenset({Kind.PAYLOAD, Kind.VECTOR_MISMATCH, Kind.DEGENERATE, Kind.ENCODER_MISMATCH})
+"""Findings about a document that only a close look at its chunks shows."""
+
+EXPLAINS: Mapping[str, Cause] = {
+    "missing": Cause.INDEX_BEHIND,
+    "stale": Cause.INDEX_BEHIND,
+    "displaced_by_duplicates": Cause.INDEX_BEHIND,
+    "foreign_encoder": Cause.VECTORS_WRONG,
+    "wrong_vector": Cause.VECTORS_WRONG,
+    "cut_apart": Cause.CHUNKER_CHANGED,
+}
+"""Why a query was lost → the cause that explains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A finished run, as it was recorded."""
+
+    verb: str
+    collection: str
+    at: "datetime"
+    """When it finished."""
+    outcome: str
+    summary: Mapping[str, Json]
+    findings: Sequence[Finding] = ()
+    lost: bool = False
+    """Its findings are not kept any more: nothing can be said of what it saw."""
+
+    @property
+    def check(self) -> str:
+        """What looked: a fast and a deep scan do not see the same."""
+        return "deep_scan" if self.verb == "scan" and self.summary.get("mode") == "deep" else self.verb
+
+    def observation(
+        self,
+        problems: Iterable[Problem] = (),
+        causes: Iterable[str] = (),
+        *,
+        check: str = "",
+        blind: frozenset[tuple[str, str]] = frozenset(),
+        only: frozenset[tuple[str, str]] = frozenset(),
+    ) -> Observation:
+        return Observation(
+            check or self.check, self.collection, self.at, tuple(problems), frozenset(causes), blind, only
+        )
+
+
+def observe(look: Look) -> tuple[Observation, ...]:
+    """Return what a run says, () where it says nothing: it was interrupted, or nobody looks after its verb."""
+    if look.verb.startswith("job:"):
+        return _job(look)
+    if look.outcome == "failed":
+        return tuple(look.observation([problem], check=problem.needs) for problem in failure(look))
+    if look.outcome not in ("done", "incomplete") or look.lost or look.verb not in _SAYS:
+        return ()
+    return tuple(_SAYS[look.verb](look))
+
+
+def _worked(look: Look, *, encoder: bool = False) -> tuple[Observation, ...]:
+    """Say that the run reached what it needs."""
+    reached = [look.observation(causes=[Cause.STORE_UNREACHABLE], check="store")]
+    if encoder:
+        reached.append(look.observation(causes=[Cause.ENCODER_UNREACHABLE], check="encoder"))
+    only = frozenset({("check", look.check)})
+    return (*reached, look.observation(causes=[Cause.CHECK_FAILED], only=only))
+
+
+def _accepted(look: Look) -> tuple[Observation, ...]:
+    """A person says that retrieval is to be as it is now."""
+    return (look.observation(causes=[Cause.RETRIEVAL_WORSE], check="probe"),)
+
+
+# --- scans and repairs -----------------------------------------------------------------------------------------
+
+
+def _scan(look: Look) -> Iterator[Observation]:
+    yield from _worked(look)
+    yield _compared(look, look.check)
+
+
+def _compared(look: Look, check: str) -> Observation:
+    blind = frozenset(("source", one.source or "") for one in look.findings if one.kind is Kind.SOURCE_INCOMPLETE)
+    causes = DEEP if check == "deep_scan" else FAST
+    return look.observation(_grouped(look.findings, check), causes, check=check, blind=blind)
+
+
+def _repaired(look: Look) -> Iterator[Observation]:
+    yield from _worked(look, encoder=bool(look.summary.get("encoded_chunks")))
+    problems = []
+    remaining = look.summary.get("remaining")
+    if look.outcome == "incomplete" and isinstance(remaining, list):
+        facts = tuple(str(one) for one in remaining[:NAMED])
+        problems.append(
+            Problem(
+                Cause.REPAIR_UNVERIFIED,
+                (),
+                Severity.ERROR,
+                f"the last repair left {_number(len(remaining), 'thing')} as it was",
+                size=max(1, len(remaining)),
+                facts=(*facts, *_more(len(remaining))),
+                command="ragwatch plan",
+            )
+        )
+    causes = [Cause.REPAIR_FAILED, Cause.REPAIR_REFUSED, Cause.REPAIR_UNVERIFIED]
+    yield look.observation(problems, causes)
+    if look.findings or look.summary.get("status") == "healthy":
+        yield _compared(look, "scan")
+
+
+def _grouped(findings: Iterable[Finding], check: str) -> list[Problem]:
+    groups: dict[tuple[Cause, str], list[Finding]] = {}
+    for finding in findings:
+        cause = cause_of(finding)
+        groups.setdefault((cause, (finding.source or "") if cause in BY_SOURCE else ""), []).append(finding)
+    return [_problem(cause, source, found, check) for (cause, source), found in groups.items()]
+
+
+def cause_of(finding: Finding) -> Cause:
+    """Return what a finding is a sign of."""
+    if finding.kind is Kind.ENCODER_MISMATCH and finding.document is not None:
+        return Cause.VECTORS_WRONG
+    return CAUSE_OF[finding.kind]
+
+
+def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) -> Problem:
+    return Problem(
+        cause=cause,
+        labels=(("source", source),) if source else (),
+        severity=max(one.severity for one in found),
+        summary=_summary(cause, source, found),
+        size=len(found),
+        facts=(*(f"{one.kind}: {one.subject}: {one.reason}" for one in found[:NAMED]), *_more(len(found))),
+        command=_command(cause, found),
+        needs=_witness(found, check),
+    )
+
+
+def _witness(found: Sequence[Finding], check: str) -> str:
+    """Say which check can say that it is gone: a fast scan would not see all that a deep one saw."""
+    if check == "deep_scan":
+        return "deep_scan" if any(_is_close(one) for one in found) else "scan"
+    return "deep_scan" if cause_of(found[0]) in DEEP - FAST else check
+
+
+def _is_close(finding: Finding) -> bool:
+    return finding.kind in CLOSE and finding.document is not None
+
+
+WORDS: Mapping[str, str] = {
+    Cause.INDEX_BEHIND: "{n} of {where} not in the index as the source has it",
+    Cause.UNREADABLE: "{n} of {where} cannot be read",
+    Cause.QUARANTINED: "{n} of {where} refused by the encoder",
+    Cause.TRUNCATED: "{n} of {where} with chunks that are longer than the encoder's window",
+    Cause.ENCODER_DRIFT: "the encoder no longer gives the vectors that it gave",
+    Cause.CHUNKER_CHANGED: "the index was cut by another chunker than the configured one",
+    Cause.ENCODER_CHANGED: "the index was made by another encoder than the configured one",
+    Cause.LAYOUT_CHANGED: "the index does not fit the configuration",
+    Cause.COLLECTION_MISSING: "the collection does not exist",
+    Cause.VECTORS_WRONG: "{n} with vectors that are not of their text and encoder",
+    Cause.DEGENERATE: "{n} with degenerate vectors",
+    Cause.FOREIGN: "the collection holds points that ragwatch did not write",
+    Cause.MANIFEST_MISSING: "the collection carries no manifest of ragwatch's",
+    Cause.PAYLOAD_INDEX_MISSING: "the collection lacks payload indexes",
+}
+
+
+def _summary(cause: Cause, source: str, found: Sequence[Finding]) -> str:
+    if cause is Cause.SOURCE_UNREACHABLE:
+        return f"source {source} cannot be listed: {found[0].reason}"
+    text = WORDS[cause].format(n=_number(len(found), "document"), where=f"source {source}" if source else "the index")
+    kinds = [one.kind for one in found]
+    if cause is Cause.INDEX_BEHIND:
+        counted = ", ".join(f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds))
+        return f"{text}: {counted}"
+    return text
+
+
+def _command(cause: Cause, found: Sequence[Finding]) -> str:
+    many = len({one.remedy for one in found}) > 1
+    return "ragwatch reindex" if many and cause is Cause.INDEX_BEHIND else found[0].remedy
+
+
+# --- audits and probes -----------------------------------------------------------------------------------------
+
+
+def _audited(look: Look) -> tuple[Observation, ...]:
+    problems = []
+    for problem in _grouped(look.findings, "audit"):
+        wrong = problem.cause == Cause.VECTORS_WRONG
+        problems.append(_wrong_vectors(look, problem) if wrong else problem)
+    # What a part of the index shows says nothing of the rest; a chunk that could not be checked may be wrong.
+    whole = not look.summary.get("slice") and not look.summary.get("unknown")
+    causes = {Cause.ENCODER_DRIFT} | ({Cause.VECTORS_WRONG, Cause.DEGENERATE} if whole else set())
+    seen = look.observation((replace(problem, needs="audit") for problem in problems), causes)
+    return (*_worked(look, encoder=True), seen)
+
+
+def _wrong_vectors(look: Look, problem: Problem) -> Problem:
+    wrong, audited, upper = (look.summary.get(name) for name in ("wrong", "audited", "upper"))
+    if not isinstance(wrong, int) or not isinstance(audited, int):
+        return problem
+    most = f"; at most {upper:.1%} of the index is" if isinstance(upper, float) else ""
+    are = "is" if wrong == 1 else "are"
+    summary = f"{wrong} of {audited} audited vectors {are} not what the encoder makes of the text{most}"
+    return replace(problem, summary=summary, size=max(1, wrong))
+
+
+def _probed(look: Look) -> tuple[Observation, ...]:
+    decision = look.summary.get("decision")
+    if decision in ("inconclusive", "not_comparable"):
+        said = _object(look.summary.get("verdict")).get("reasons")
+        reasons = tuple(str(one) for one in said) if isinstance(said, list) else ()
+        summary = f"the probe can say nothing: {'; '.join(reasons) or decision}"
+        command = "ragwatch baseline set" if decision == "not_comparable" else "ragwatch probe"
+        failed = Problem(Cause.CHECK_FAILED, (("check", "probe"),), Severity.WARNING, summary, command=command)
+        reached = look.observation(causes=[Cause.STORE_UNREACHABLE], check="store")
+        return (reached, look.observation([failed, *_forbidden(look)]))
+    causes = {Cause.EVIDENCE_GONE}
+    if not _object(look.summary.get("outcomes")).get("backend_error"):
+        causes.add(Cause.FORBIDDEN_RETRIEVED)
+    if decision is not None:
+        causes.add(Cause.RETRIEVAL_WORSE)
+    problems = [*_worse(look), *_forbidden(look), *_evidence(look)]
+    return (*_worked(look, encoder=True), look.observation(problems, causes))
+
+
+def _worse(look: Look) -> Iterator[Problem]:
+    found = [one for one in look.findings if one.kind is Kind.RETRIEVAL_WORSE]
+    if not found:
+        return
+    told = look.summary.get("lost")
+    lost = [_object(one) for one in told] if isinstance(told, list) else []
+    smallest = _object(look.summary.get("verdict")).get("smallest_drop")
+    facts = [f"query {one.get('query')}: {one.get('cause')}: {one.get('fact')}" for one in lost[:NAMED]]
+    if isinstance(smallest, float) and smallest < 1:
+        facts.append(f"the smallest drop that these queries see: {smallest:.1%}")
+    yield Problem(
+        Cause.RETRIEVAL_WORSE,
+        (),
+        Severity.ERROR,
+        f"retrieval is worse: {found[0].reason}",
+        size=max(1, len(lost)),
+        facts=(*facts, *_more(len(lost))),
+        queries=tuple(str(one.get("query")) for one in lost),
+        command=found[0].remedy,
+        because=_because(look, lost),
+    )
+
+
+def _because(look: Look, lost: Sequence[Mapping[str, Json]]) -> tuple[str, ...]:
+    changes = _object(look.summary.get("verdict")).get("changes")
+    tested = any(_object(one).get("worse") for one in changes) if isinstance(changes, list) else True
+    if not tested:
+        # Worse by what is forbidden alone.
+        return (Cause.FORBIDDEN_RETRIEVED,)
+    causes = [EXPLAINS.get(str(one.get("cause"))) for one in lost]
+    return tuple(sorted({cause for cause in causes if cause})) if None not in causes else ()
+
+
+def _forbidden(look: Look) -> Iterator[Problem]:
+    found = [one for one in look.findings if one.kind is Kind.FORBIDDEN_RETRIEVED]
+    if found:
+        ids = tuple(one.subject for one in found)
+        retrieve = "query retrieves" if len(found) == 1 else "queries retrieve"
+        yield Problem(
+            Cause.FORBIDDEN_RETRIEVED,
+            (),
+            Severity.ERROR,
+            f"{len(found)} golden {retrieve} a text that is forbidden",
+            size=len(found),
+            facts=(*(f"query {one}" for one in ids[:NAMED]), *_more(len(found))),
+            queries=ids,
+            command=found[0].remedy,
+        )
+
+
+def _evidence(look: Look) -> Iterator[Problem]:
+    found = [one for one in look.findings if one.kind is Kind.EVIDENCE_GONE]
+    if found:
+        need = "query needs" if len(found) == 1 else "queries need"
+        yield Problem(
+            Cause.EVIDENCE_GONE,
+            (),
+            Severity.INFO,
+            f"{len(found)} golden {need} review: the evidence has left the corpus",
+            size=len(found),
+            facts=(*(f"query {one.subject}: {one.reason}" for one in found[:NAMED]), *_more(len(found))),
+            queries=tuple(one.subject for one in found),
+            command=found[0].remedy,
+        )
+
+
+def _judged(look: Look) -> tuple[Observation, ...]:
+    return _worked(look) if look.outcome == "done" else ()
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------
+
+
+def _job(look: Look) -> tuple[Observation, ...]:
+    """Say whether a job runs, and runs when it should. A job that found something wrong has not failed."""
+    job = look.verb.removeprefix("job:")
+    only = frozenset({("job", job)})
+    if look.outcome == "missed":
+        return (look.observation([_missed(look, job)], check="jobs", only=only),)
+    if look.outcome == "failed":
+        problems = failure(look)
+        mine = [one for one in problems if one.cause == Cause.JOB_FAILED]
+        others = tuple(look.observation([one], check=one.needs) for one in problems if one not in mine)
+        return (look.observation(mine, [Cause.JOB_MISSED], check="jobs", only=only), *others)
+    if look.outcome in ("done", "incomplete"):
+        ran = look.observation((), [Cause.JOB_MISSED, Cause.JOB_FAILED], check="jobs", only=only)
+        # It went through without a refusal, though it may have had nothing to repair.
+        allowed = look.observation((), [Cause.REPAIR_REFUSED], check="reindex")
+        return (ran, allowed) if job == "reindex" and look.outcome == "done" else (ran,)
+    return ()
+
+
+def _missed(look: Look, job: str) -> Problem:
+    number = look.summary.get("missed")
+    missed = number if isinstance(number, int) and number > 0 else 1
+    times = "once" if missed == 1 else f"{missed} times"
+    due = look.summary.get("due")
+    return Problem(
+        Cause.JOB_MISSED,
+        (("job", job),),
+        Severity.WARNING,
+        f"job {job} did not run {times} when it was due",
+        size=missed,
+        facts=(f"due {due}",) if due else (),
+        command=f"ragwatch job run {job}",
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+def _number(value: int, noun: str) -> str:
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def _more(number: int) -> tuple[str, ...]:
+    return (f"and {number - NAMED:,} more",) if number > NAMED else ()
+
+
+def _object(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+_SAYS: Mapping[str, Callable[[Look], Iterable[Observation]]] = {
+    "scan": _scan,
+    "reindex": _repaired,
+    "audit": _audited,
+    "probe": _probed,
+    "judge": _judged,
+    "screen": _worked,
+    "baseline": _accepted,
+}

@@ -1,0 +1,67 @@
+"""From the type of a run's error to the problem that it is a sign of. Pure."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ragwatch.corpus.identity import Json
+from ragwatch.health.causes import Cause
+from ragwatch.health.findings import Severity
+from ragwatch.health.incidents import Problem
+
+if TYPE_CHECKING:
+    from ragwatch.health.problems import Look
+
+ELSEWHERE: frozenset[str] = frozenset({"LeaseHeldError", "LeaseLostError", "OvertakenError"})
+"""Somebody else was at it: nothing is wrong."""
+
+REACHED: Mapping[str, tuple[Cause, str]] = {
+    "StoreUnreachableError": (Cause.STORE_UNREACHABLE, "store"),
+    "StoreBusyError": (Cause.STORE_UNREACHABLE, "store"),
+    "EncoderUnreachableError": (Cause.ENCODER_UNREACHABLE, "encoder"),
+}
+"""Type of error → what is out of reach, and the check under whose name that is kept."""
+
+
+def failure(look: "Look") -> tuple[Problem, ...]:
+    """Return what a failed run is a sign of; () where it is none of anything.
+
+    A job repeats the failure of the verb that it runs: of it the job's own failure is kept, and the cause above it
+    is left to the verb's run.
+    """
+    kind, fact, hint = _error(look)
+    job = look.verb.removeprefix("job:") if look.verb.startswith("job:") else ""
+    if kind in ELSEWHERE:
+        return ()
+    if kind == "RefusedError" and (job or look.verb == "reindex"):
+        summary = f"a repair was refused: {fact}"
+        return (Problem(Cause.REPAIR_REFUSED, (), Severity.ERROR, summary, command=hint, needs="reindex"),)
+    if job:
+        summary, command = f"job {job} failed: {fact}", hint or f"ragwatch job run {job}"
+        return (Problem(Cause.JOB_FAILED, (("job", job),), Severity.WARNING, summary, command=command, needs="jobs"),)
+    return _of_verb(look, kind, fact, hint)
+
+
+def _of_verb(look: "Look", kind: str, fact: str, hint: str) -> tuple[Problem, ...]:
+    if kind in REACHED:
+        cause, check = REACHED[kind]
+        return (Problem(cause, (), Severity.ERROR, fact, command=hint or "ragwatch doctor", needs=check),)
+    if look.verb == "reindex":
+        summary, command = f"a repair failed: {fact}", hint or "ragwatch reindex"
+        return (Problem(Cause.REPAIR_FAILED, (), Severity.ERROR, summary, command=command, needs="reindex"),)
+    if look.verb not in ("scan", "audit", "probe", "judge"):
+        return ()
+    summary, labels = f"the {look.check.replace('_', ' ')} failed: {fact}", (("check", look.check),)
+    command = hint or "ragwatch doctor"
+    return (Problem(Cause.CHECK_FAILED, labels, Severity.WARNING, summary, command=command, needs=look.check),)
+
+
+def _error(look: "Look") -> tuple[str, str, str]:
+    """Return type, fact and hint of the error, from either shape in which runs keep it."""
+    error: Json = look.summary.get("error")
+    if isinstance(error, dict):
+        return str(error.get("type", "")), str(error.get("fact", "")), str(error.get("hint") or "")
+    return (
+        str(look.summary.get("error_type", "")),
+        str(error or "no reason is known"),
+        str(look.summary.get("hint") or ""),
+    )

@@ -1,0 +1,149 @@
+"""What a watch makes of finished runs: one incident for each cause, told once, whoever ran the verb."""
+
+from dataclasses import replace
+
+from ragwatch.health.findings import Kind, Severity, Status
+from ragwatch.health.incidents import Phase
+from ragwatch.health.lifecycle import Rules
+from ragwatch.health.routing import Route
+from tests.verbs.watching import HOUR, MINUTE, RULES, START, Watching, finding, stale
+
+
+def test_a_problem_is_suspected_then_opened_then_resolved_and_told_twice() -> None:
+    docs = Watching()
+    docs.scan(*stale("a.md"))
+    first = docs.watch()
+    assert [one.phase for one in first.incidents] == [Phase.SUSPECTED]
+    assert docs.told() == []
+    docs.later(HOUR).scan(*stale("a.md", "b.md"))
+    assert [one.phase for one in docs.watch().incidents] == [Phase.OPEN]
+    assert docs.told() == [("opened", "index_behind")]
+    docs.later(HOUR).scan()
+    assert docs.watch().incidents == ()
+    assert docs.told() == [("opened", "index_behind"), ("resolved", "index_behind")]
+
+
+def test_watching_again_at_once_finds_nothing_to_do() -> None:
+    docs = Watching()
+    docs.failed("scan", "StoreUnreachableError")
+    docs.later(HOUR).failed("scan", "StoreUnreachableError")
+    assert docs.watch().runs == 2
+    before = docs.incidents()
+    again = docs.watch()
+    assert (again.runs, again.transitions, again.messages) == (0, (), ())
+    assert docs.incidents() == before
+
+
+def test_a_problem_that_is_gone_at_the_next_look_is_forgotten_and_never_told() -> None:
+    docs = Watching()
+    docs.scan(*stale("a.md"))
+    docs.watch()
+    docs.later(HOUR).scan()
+    docs.watch()
+    assert docs.incidents(ended=True) == []
+    assert docs.told() == []
+
+
+def test_every_source_that_is_behind_is_an_incident_of_its_own() -> None:
+    docs = Watching()
+    for _ in range(2):
+        docs.later(HOUR).scan(*stale("a.md"), *stale("b.md", source="wiki"))
+        docs.watch()
+    assert sorted(one.problem.label("source") for one in docs.incidents()) == ["docs", "wiki"]
+
+
+def test_a_failed_scan_neither_opens_nor_resolves_what_the_index_has() -> None:
+    docs = Watching()
+    docs.scan(*stale("a.md"))
+    docs.later(HOUR).scan(*stale("a.md"))
+    docs.watch()
+    before = next(one for one in docs.incidents())
+    docs.later(HOUR).failed("scan", "StoreUnreachableError")
+    docs.watch()
+    after = next(one for one in docs.incidents() if one.id == before.id)
+    assert after == before
+
+
+def test_the_status_is_unknown_until_a_scan_has_come_to_a_conclusion() -> None:
+    docs = Watching()
+    assert docs.watch().standing.status is Status.UNKNOWN
+    docs.scan()
+    assert docs.watch().standing.status is Status.HEALTHY
+    docs.later(HOUR).failed("scan", "SourceError")
+    assert docs.watch().standing.status is Status.UNKNOWN
+    changes = [t.facts["to"] for t in docs.ledger.transitions(subject="status")]
+    assert changes == ["unknown", "healthy", "unknown"]
+    assert docs.ledger.transitions(subject="status")[0].at == START + HOUR
+
+
+def test_an_overdue_check_makes_a_healthy_collection_unknown() -> None:
+    docs = Watching(rules=replace(RULES, overdue={"scan": 2 * HOUR}))
+    docs.scan()
+    assert docs.later(HOUR).watch().standing.status is Status.HEALTHY
+    late = docs.later(2 * HOUR).watch().standing
+    assert late.status is Status.UNKNOWN
+    assert late.reasons == ("the last scan is overdue: it was made at 2026-03-01 12:00 UTC",)
+
+
+def test_a_changed_encoder_silences_the_wrong_vectors_and_the_probe_below_it() -> None:
+    docs = Watching()
+    docs.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    docs.ran("audit", findings=[finding(Kind.VECTOR_MISMATCH, f"{n}.md") for n in range(40)], wrong=40, audited=300)
+    docs.ran("probe", findings=[finding(Kind.RETRIEVAL_WORSE, source=None)], decision="worse")
+    docs.watch()
+    assert docs.open == ["encoder_changed", "retrieval_worse", "vectors_wrong"]
+    assert docs.told() == [("opened", "encoder_changed")]
+    top = next(one for one in docs.incidents() if one.problem.cause == "encoder_changed")
+    assert {one.suppressed_by for one in docs.incidents()} == {"", top.id}
+
+
+def test_what_remains_when_its_cause_is_gone_is_told() -> None:
+    docs = Watching()
+    wrong = [finding(Kind.VECTOR_MISMATCH, "a.md")]
+    docs.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    docs.ran("audit", findings=wrong, wrong=1, audited=300)
+    docs.watch()
+    docs.later(HOUR).scan()
+    docs.watch()
+    assert docs.told() == [("opened", "encoder_changed"), ("resolved", "encoder_changed")]
+    docs.later(HOUR).ran("audit", findings=wrong, wrong=1, audited=300)
+    docs.watch()
+    assert docs.told()[2:] == [("opened", "vectors_wrong")]
+
+
+def test_what_remains_and_is_not_looked_at_again_is_told_in_the_end() -> None:
+    docs = Watching()
+    docs.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    docs.ran("audit", findings=[finding(Kind.VECTOR_MISMATCH, "a.md")], wrong=1, audited=300)
+    docs.watch()
+    docs.later(HOUR).scan()
+    docs.watch()
+    docs.later(40 * HOUR).watch()
+    assert ("opened", "vectors_wrong") in docs.told()
+
+
+def test_a_run_that_becomes_visible_late_is_not_lost() -> None:
+    docs = Watching()
+    docs.later(HOUR).scan()
+    docs.watch()
+    docs.ran("audit", findings=[finding(Kind.ENCODER_DRIFT, source=None)], at=docs.now - 5 * MINUTE)
+    assert docs.watch().runs == 1
+    assert docs.open == ["encoder_drift"]
+
+
+def test_a_backlog_of_many_runs_is_followed_and_told_only_as_it_ends() -> None:
+    docs = Watching(rules=replace(RULES, rules=Rules(reopen_within=0 * HOUR, confirm=1)))
+    docs.watch()
+    for number in range(450):
+        docs.later(MINUTE).scan(*(stale("a.md") if number % 2 else []))
+    assert docs.watch().runs == 450
+    assert docs.told() == [("opened", "index_behind")]
+
+
+def test_channels_are_told_of_what_they_ask_for() -> None:
+    docs = Watching().route(Route("errors", severity=Severity.ERROR), Route("wiki", sources=("wiki",)))
+    for _ in range(2):
+        docs.later(HOUR).scan(*stale("a.md"), finding(Kind.UNREADABLE, "b.pdf", source="wiki"))
+        docs.watch()
+    assert docs.told("errors") == [("opened", "index_behind")]
+    assert docs.told("wiki") == [("opened", "unreadable")]
