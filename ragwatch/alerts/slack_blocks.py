@@ -77,7 +77,13 @@ def _fields(notice: Notice) -> Iterator[Json]:
     yield _mrkdwn(f"*Collection*\n{_value(notice.collection)}")
     named = [("Incident", notice.incident), ("Cause", notice.cause), *notice.labels]
     for name, value in islice(((name, value) for name, value in named if value), _FIELDS - 4):
-        yield _mrkdwn(f"*{text.fit(_inert(text.line(name)).replace('*', '∗'), _NAME, escape)}*\n{_value(value)}")
+        yield _mrkdwn(f"*{_name(name)}*\n{_value(value)}")
+
+
+def _name(name: str) -> str:
+    """Return the name of a label with nothing but letters and digits in it: bold text has no other protection."""
+    plain = " ".join("".join(each if each.isalnum() else " " for each in name[:_NAME]).split())
+    return text.isolated(plain) or "label"
 
 
 def _footer(notice: Notice) -> Iterator[Json]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 REPLACEMENT = "\ufffd"
 _JOINERS = "\u200c\u200d"
@@ -27,13 +28,15 @@ def code(text: str) -> str:
 
 def isolated(text: str) -> str:
     """Keep letters that run from right to left from reordering what follows them (Unicode FSI … PDI)."""
+    if text.isascii():
+        return text
     runs_left = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
     return f"\u2068{text}\u2069" if runs_left else text
 
 
 def width(text: str) -> int:
     """Return the length in UTF-16 units, as services written in JavaScript count."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def fit(text: str, limit: int, escape: Callable[[str], str] = str) -> str:
@@ -58,15 +61,18 @@ def _cut(text: str, kept: int, escape: Callable[[str], str]) -> str:
 
 
 def _cleaned(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(map(_shown, text.translate(_BREAKS)))
 
 
+@lru_cache(maxsize=4096)
 def _shown(character: str) -> str:
-    if " " <= character <= "~" or character == "\n" or character in _JOINERS:
+    if character == "\n" or character in _JOINERS:
         return character
-    if character == "\t":
-        return " "
     category = unicodedata.category(character)
+    if category == "Zs" or character == "\t":
+        return " "
     if category == "Cf":
         return ""
-    return REPLACEMENT if category in ("Cc", "Cs", "Cn") else character
+    return REPLACEMENT if category in ("Cc", "Cs", "Cn", "Co") else character
