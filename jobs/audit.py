@@ -9,9 +9,9 @@ from ragwatch.health.findings import Status
 from ragwatch.jobs import Job
 
 
-def run(settings: Settings, now: datetime) -> int:
+def run(settings: Settings, _now: datetime) -> int:
     """Audit 300 stored vectors against their texts."""
-    with open_pipeline(settings.path, settings=settings, clock=lambda: now) as pipeline:
+    with open_pipeline(settings.path, settings=settings) as pipeline:
         report = audit(pipeline)
     if report.findings:
         return ExitCode.FINDINGS

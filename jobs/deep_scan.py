@@ -8,9 +8,9 @@ from ragwatch.jobs import Job
 from ragwatch.scan import scan
 
 
-def run(settings: Settings, now: datetime) -> int:
+def run(settings: Settings, _now: datetime) -> int:
     """Deep scan: every chunk against its document."""
-    with open_pipeline(settings.path, settings=settings, clock=lambda: now) as pipeline:
+    with open_pipeline(settings.path, settings=settings) as pipeline:
         report = scan(pipeline, deep=True)
     if not report.complete:
         return ExitCode.INCOMPLETE

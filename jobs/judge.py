@@ -7,11 +7,11 @@ from ragwatch.errors import ExitCode
 from ragwatch.jobs import Job
 
 
-def run(settings: Settings, now: datetime) -> int:
+def run(settings: Settings, _now: datetime) -> int:
     """Judge retrieval by RAGAS, within the configured budget."""
     if settings.config.judge.base_url is None or not golden_path(settings).exists():
         return ExitCode.DONE
-    with open_pipeline(settings.path, settings=settings, clock=lambda: now) as pipeline:
+    with open_pipeline(settings.path, settings=settings) as pipeline:
         report = run_judge(pipeline, settings)
     return ExitCode.DONE if report.complete else ExitCode.INCOMPLETE
 

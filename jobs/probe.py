@@ -8,11 +8,11 @@ from ragwatch.health.verdict import Decision
 from ragwatch.jobs import Job
 
 
-def run(settings: Settings, now: datetime) -> int:
+def run(settings: Settings, _now: datetime) -> int:
     """Probe retrieval and compare with the baseline; nothing without golden queries."""
     if not golden_path(settings).exists():
         return ExitCode.DONE
-    with open_pipeline(settings.path, settings=settings, clock=lambda: now) as pipeline:
+    with open_pipeline(settings.path, settings=settings) as pipeline:
         report = run_probe(pipeline, settings)
     decision = report.verdict.decision if report.verdict else Decision.SAME
     if decision in (Decision.SAME, Decision.IMPROVED):

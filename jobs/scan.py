@@ -8,9 +8,9 @@ from ragwatch.jobs import Job
 from ragwatch.scan import scan
 
 
-def run(settings: Settings, now: datetime) -> int:
+def run(settings: Settings, _now: datetime) -> int:
     """Fast scan: which documents differ."""
-    with open_pipeline(settings.path, settings=settings, clock=lambda: now) as pipeline:
+    with open_pipeline(settings.path, settings=settings) as pipeline:
         report = scan(pipeline)
     if not report.complete:
         return ExitCode.INCOMPLETE

@@ -12,8 +12,11 @@ import typer
 
 from ragwatch import __version__
 from ragwatch.cli.audit import audit
+from ragwatch.cli.daemon import daemon
 from ragwatch.cli.encoder import encoder
+from ragwatch.cli.freshness import freshness, policy
 from ragwatch.cli.golden import golden
+from ragwatch.cli.job import jobs
 from ragwatch.cli.migrate import migrate
 from ragwatch.cli.options import (
     DEFAULT_CONFIG,
@@ -200,6 +203,9 @@ def plan(
 @app.command()
 def reindex(
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Apply this saved plan, and nothing else.")] = None,
+    digest: Annotated[
+        str | None, typer.Option("--digest", help="Apply the proposed plan whose digest begins so, and nothing else.")
+    ] = None,
     doc: DocOption = None,
     source: SourceOption = None,
     deep: DeepOption = False,
@@ -218,16 +224,19 @@ def reindex(
 ) -> int:
     """Repair the difference: plan, guards, confirm, apply, verify."""
     from ragwatch.app import holder_name, interrupted_plan, load, open_pipeline, read_overrides, read_plan
+    from ragwatch.app_policy import kept_plan
     from ragwatch.cli.terminal import Terminal
     from ragwatch.reindex import Consent, Selection
     from ragwatch.reindex import reindex as run_reindex
     from ragwatch.render.text import reindex_text
 
-    if vectors and (plan_file or doc or source or deep or resume):
+    if vectors and (plan_file or digest or doc or source or deep or resume):
         raise ConfigError(
-            "--vectors goes by what an audit found, and takes no --plan, --doc, --source, --deep or --resume",
+            "--vectors goes by what an audit found, and takes no --plan, --digest, --doc, --source, --deep or --resume",
             hint="ragwatch reindex --vectors",
         )
+    if digest is not None and (plan_file or resume):
+        raise ConfigError("--digest names a plan, and takes no --plan or --resume", hint="give one of them")
     terminal = Terminal(as_json, quiet)
     settings = load(config)
     overrides = read_overrides(override or [])
@@ -235,6 +244,8 @@ def reindex(
     with open_pipeline(config, settings=settings, writing=True) as pipeline:
         if resume:
             saved = interrupted_plan(pipeline)
+        if digest is not None:
+            saved = kept_plan(pipeline.state, digest)
         consent = Consent(overrides, _confirm(terminal, pipeline, settings, yes or saved is not None), saved)
         if vectors:
             return _repair_vectors(terminal, pipeline, settings, consent)
@@ -285,6 +296,8 @@ def _confirm(
 
 
 app.command()(audit)
+app.command()(freshness)
+app.command()(policy)
 app.add_typer(probe_app, name="probe")
 app.add_typer(baseline_app, name="baseline", no_args_is_help=True)
 
@@ -322,34 +335,8 @@ def history(
     return ExitCode.DONE
 
 
-jobs = typer.Typer(help="Run the jobs folder's jobs once, for cron, systemd timers and Kubernetes CronJobs.")
+app.command()(daemon)
 app.add_typer(jobs, name="job", no_args_is_help=True)
 app.add_typer(encoder, name="encoder")
 app.add_typer(golden, name="golden")
 app.add_typer(migrate, name="migrate", no_args_is_help=True)
-
-
-@jobs.command("list")
-def job_list(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> int:
-    """List the jobs of the jobs folder."""
-    from ragwatch.app import load
-    from ragwatch.cli.terminal import Terminal
-    from ragwatch.jobs import jobs_folder, load_jobs
-    from ragwatch.render.machine import jobs_json
-    from ragwatch.render.text import jobs_text
-
-    found = load_jobs(jobs_folder(load(config).base))
-    Terminal(as_json).result(jobs_text(found), jobs_json(found))
-    return ExitCode.DONE
-
-
-@jobs.command("run")
-def job_run(
-    name: Annotated[str, typer.Argument(help="Name of the job.")], config: ConfigOption = DEFAULT_CONFIG
-) -> int:
-    """Run one job now: the function that a schedule calls, without the schedule."""
-    from ragwatch.app import load
-    from ragwatch.jobs import jobs_folder, run_job
-
-    settings = load(config)
-    return run_job(jobs_folder(settings.base), name, settings)

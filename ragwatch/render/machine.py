@@ -6,7 +6,6 @@ from ragwatch.corpus.identity import Json
 from ragwatch.estimate import Estimate
 from ragwatch.index.guards import Breach
 from ragwatch.index.plan import Plan
-from ragwatch.jobs import Job
 from ragwatch.known import KnownStatus
 from ragwatch.ports import RunRecord
 
@@ -59,8 +58,3 @@ def status_json(known: KnownStatus) -> dict[str, Json]:
         "collection": known.collection,
         **{name.replace(" ", "_"): run_json(run) if run else None for name, run in known.last.items()},
     }
-
-
-def jobs_json(jobs: Sequence[Job]) -> dict[str, Json]:
-    """Return the jobs of a jobs folder."""
-    return {"jobs": [{"name": job.name, "trigger": job.trigger, "summary": job.summary} for job in jobs]}

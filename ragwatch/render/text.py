@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ragwatch.estimate import Estimate
     from ragwatch.index.guards import Breach
     from ragwatch.index.plan import Plan
-    from ragwatch.jobs import Job
     from ragwatch.known import KnownStatus
     from ragwatch.ports import RunRecord
     from ragwatch.reindex import ReindexReport
@@ -202,16 +201,6 @@ def status_text(known: KnownStatus) -> RenderableType:
     return Group(head, table)
 
 
-def jobs_text(jobs: Sequence[Job]) -> RenderableType:
-    """Return the jobs with their default triggers."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("job", "default trigger", "what"):
-        table.add_column(name, overflow="fold")
-    for job in jobs:
-        table.add_row(job.name, job.trigger, escape(job.summary))
-    return table
-
-
 def _run_line(run: RunRecord | None, now: datetime) -> str:
     if run is None:
         return "never"
@@ -240,6 +229,8 @@ def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
 def _what(summary: Mapping[str, Json]) -> str:
     if "error" in summary:
         return escape(f"{summary.get('step', '')} {summary['error']}".strip())
+    if "configured" in summary:
+        return f"{summary.get('decision')}, level {summary.get('level')}"
     if "step" in summary:
         return f"{summary['step']}: {summary.get('phase', 'under way')}"
     if "encoded_chunks" in summary:
