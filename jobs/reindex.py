@@ -1,18 +1,16 @@
-"""Repair what differs, every hour; never overrides a guard."""
+"""Do what the policy allows about what differs, every hour: propose a repair, or make it; never overrides a guard."""
 
 from datetime import datetime
 
-from ragwatch.app import Settings, holder_name, open_pipeline
-from ragwatch.errors import ExitCode
+from ragwatch.app import Settings, open_pipeline
+from ragwatch.app_policy import clock_from, run_policy
 from ragwatch.jobs import Job
-from ragwatch.reindex import reindex
 
 
-def run(settings: Settings, _now: datetime) -> int:
-    """Repair the difference within the guards."""
-    with open_pipeline(settings.path, settings=settings, writing=True) as pipeline:
-        report = reindex(pipeline, limits=settings.config.guards.limits, holder=holder_name())
-    return ExitCode.DONE if report.verified else ExitCode.INCOMPLETE
+def run(settings: Settings, now: datetime) -> int:
+    """Propose or make the repair that the policy allows."""
+    with open_pipeline(settings.path, settings=settings, writing=True, clock=clock_from(now)) as pipeline:
+        return run_policy(pipeline, settings).exit_code
 
 
 JOB = Job(name="reindex", trigger="5 * * * *", run=run)

@@ -17,7 +17,7 @@ from ragwatch.ports import RunRecord, State
 from ragwatch.wiring import make_state
 
 if TYPE_CHECKING:
-    from ragwatch.pipeline import Pipeline
+    from ragwatch.pipeline import Clock, Pipeline
     from ragwatch.policy import PolicyReport
 
 
@@ -52,6 +52,12 @@ def routes_of(section: AlertsConfig) -> tuple[Route, ...]:
         )
         for one in section.channels
     )
+
+
+def clock_from(now: datetime) -> "Clock":
+    """Return a clock that says `now` at this moment and goes on from there: leases and repairs need one that goes."""
+    began = utc_now()
+    return lambda: now + (utc_now() - began)
 
 
 def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":

@@ -160,7 +160,7 @@ def licence(rules: Rules, repairs: Iterable[Repair]) -> Licence:
     elif rules.promote_after is not None and level is Level.SMALL:
         enough = in_a_row >= rules.promote_after
         level = Level.ALL if enough else level
-        reasons.append(f"{in_a_row} verified repairs in a row, {rules.promote_after} promote to all")
+        reasons.append(f"{in_a_row} verified in a row, {rules.promote_after} promote to all")
     return Licence(rules.level, level, tuple(reasons), in_a_row)
 
 

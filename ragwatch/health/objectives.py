@@ -184,7 +184,7 @@ class Freshness:
 
 def span(seconds: float) -> str:
     """Return a time in the unit that a person would use: "90 s", "15 min", "5.6 h", "28 d"."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+    for limit, unit, name in ((120, 1, "s"), (3600, 60, "min"), (172800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds / 86400:.3g} d"
