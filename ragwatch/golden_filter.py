@@ -45,7 +45,7 @@ class Filter:
     """Good, and more than were wanted."""
     kept: int
     unsupported: int = 0
-    """No sentence of the chunk is what the answer is drawn from; never so where the answer is the sentence itself."""
+    """The answer says what its chunks do not say, or a chunk has no sentence that it is drawn from."""
     copies: int = 0
     """Repeat so much of their quote that any encoder finds it; rules make none of these."""
 

@@ -15,7 +15,7 @@ from ragwatch.golden_filter import DRAWN, Filter, Generated, Sieve, generated, n
 from ragwatch.health.english import overlap
 from ragwatch.health.known_items import MOST_OVERLAP
 from ragwatch.health.stratified import Pools, draw
-from ragwatch.health.written_items import QuotableChunk, WrittenItem, quotable_chunks
+from ragwatch.health.written_items import QuotableChunk, WrittenItem, is_grounded, quotable_chunks
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import Scalar
 from ragwatch.probes.golden import GoldenFile
@@ -128,8 +128,10 @@ class _Writing:
         return item.query.casefold() in self._asked or self.sieve.is_known(item)
 
     def _item(self, written: "Written") -> WrittenItem | None:
-        """Return a question with its evidence, None where one of its chunks has no sentence that the answer is of."""
+        """Return a question with its evidence; None where a chunk has none, or the answer says what none says."""
         chunks = [self._chunks[place] for place in written.chunks]
+        if not is_grounded(written.answer, written.query, [chunk.text for chunk in chunks]):
+            return None
         evidence = [chunk.evidence(written.answer, self.sieve.frequency) for chunk in chunks]
         found = tuple(dict.fromkeys(one for one in evidence if one is not None))
         if len(found) < len(chunks):

@@ -1,6 +1,6 @@
 """Questions that a model writes about chunks: what is quotable in a chunk, and whether an answer stands in it. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ragwatch.corpus.document import Document
@@ -13,6 +13,10 @@ SHORTEST = 20
 """Words of a chunk that is worth a model's time."""
 SUPPORT = 0.5
 """Overlap of content words from which an answer is taken to be drawn from a sentence."""
+GROUNDED = 2 / 3
+"""Share of an answer's content words that its chunks, or the question, must hold; the rest would be invented."""
+STEM = 5
+"""Letters at the front by which words count as the same: "parcels" is "parcel", "claimed" is "claim"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,17 @@ class QuotableChunk:
         # A word of every document has rarity 0, and still tells two sentences apart.
         weight = {text: sum(0.1 + frequency.rarity(word) for word in shared[text]) for text in drawn}
         return RelevantPassage(self.document, max(drawn, key=lambda text: (weight[text], text)), self.source)
+
+
+def is_grounded(answer: str, query: str, texts: Iterable[str]) -> bool:
+    """Say whether an answer uses the words of the texts that it is of. False for one that says nothing."""
+    said = _stems(answer)
+    held = _stems(query).union(*map(_stems, texts))
+    return bool(said) and len(said & held) >= GROUNDED * len(said)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:STEM] for word in content_words(plain(text))}
 
 
 def _shorter(said: set[str], text: str) -> int:

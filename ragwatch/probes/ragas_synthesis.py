@@ -9,6 +9,7 @@ that the step is about. Its tokenizer is not: it would be fetched from the netwo
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from ragas.prompt import StringIO
 from ragas.testset.graph import KnowledgeGraph, Node, NodeType, Relationship
@@ -87,7 +88,7 @@ async def persona(fields: Fields, llm: Any, _embeddings: Any) -> Fields:
 
 async def relate(fields: Fields, _llm: Any, _embeddings: Any) -> Fields:
     """Return which chunks, by place, share entities, and whose summaries are alike."""
-    graph = KnowledgeGraph(nodes=[_node(one) for one in fields["nodes"]])
+    graph = KnowledgeGraph(nodes=_nodes(fields))
     place = {node.id: at for at, node in enumerate(graph.nodes)}
     entities = await OverlapScoreBuilder(threshold=_OVERLAP).transform(graph)
     similar = await CosineSimilarityBuilder(
@@ -105,13 +106,17 @@ async def relate(fields: Fields, _llm: Any, _embeddings: Any) -> Fields:
 
 async def single_hop(fields: Fields, llm: Any, _embeddings: Any) -> Fields:
     """Return a question about one chunk."""
-    graph = KnowledgeGraph(nodes=[_node(one) for one in fields["nodes"]])
+    graph = KnowledgeGraph(nodes=_nodes(fields))
     return await _written(_SingleHop(llm=llm), graph, fields)
 
 
 async def multi_hop_specific(fields: Fields, llm: Any, _embeddings: Any) -> Fields:
     """Return a question about two chunks that share entities."""
-    return await _written(_MultiHopSpecific(llm=llm), _pair(fields, "entities_overlap", "overlapped_items"), fields)
+    # RAGAS pairs chunks by entities that are nearly equal, then looks for equal ones: each gets the other's spelling.
+    spellings = [name for pair in fields["relation"] for name in pair]
+    nodes = [{**one, "entities": list(dict.fromkeys([*one["entities"], *spellings]))} for one in fields["nodes"]]
+    graph = _pair({**fields, "nodes": nodes}, "entities_overlap", "overlapped_items")
+    return await _written(_MultiHopSpecific(llm=llm), graph, fields)
 
 
 async def multi_hop_abstract(fields: Fields, llm: Any, _embeddings: Any) -> Fields:
@@ -119,12 +124,15 @@ async def multi_hop_abstract(fields: Fields, llm: Any, _embeddings: Any) -> Fiel
     return await _written(_MultiHopAbstract(llm=llm), _pair(fields, "summary_similarity", "summary_similarity"), fields)
 
 
-def _node(properties: Fields) -> Node:
-    return Node(type=NodeType.CHUNK, properties=properties)
+def _nodes(fields: Fields) -> list[Node]:
+    # RAGAS orders nodes by their ids, which it draws at random: prompts would differ from run to run.
+    return [
+        Node(id=UUID(int=at), type=NodeType.CHUNK, properties=one) for at, one in enumerate(fields["nodes"], start=1)
+    ]
 
 
 def _pair(fields: Fields, relation: str, name: str) -> KnowledgeGraph:
-    nodes = [_node(one) for one in fields["nodes"]]
+    nodes = _nodes(fields)
     between = Relationship(
         source=nodes[0], target=nodes[1], type=relation, properties={name: fields["relation"]}, bidirectional=True
     )

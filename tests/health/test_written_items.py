@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ragwatch.corpus.document import Document, Markup
 from ragwatch.health.known_items import DocumentFrequency
 from ragwatch.health.retrieval import RelevantPassage, holds
-from ragwatch.health.written_items import QuotableChunk, WrittenItem, quotable_chunks
+from ragwatch.health.written_items import QuotableChunk, WrittenItem, is_grounded, quotable_chunks
 
 REFUNDS = (
     "# Refunds\n\nA refund must be claimed within 48 hours of collection, and a photograph is required.\n\n"
@@ -58,6 +58,13 @@ def test_evidence_is_the_sentence_that_the_answer_is_drawn_from() -> None:
 def test_an_answer_from_elsewhere_has_no_evidence() -> None:
     for answer in ("The courier speaks French and knows the parcel counter", "Yes.", ""):
         assert chunk().evidence(answer, frequency(REFUNDS)) is None
+
+
+def test_an_answer_of_other_words_than_its_chunks_is_invented() -> None:
+    assert is_grounded("The depots keep it for nine days", "How long is it kept?", [REFUNDS])
+    assert not is_grounded("The depot keeps it in a heated zeppelin above Vienna", "Where is it kept?", [REFUNDS])
+    assert is_grounded("A zeppelin above Vienna keeps it nine days", "Does a zeppelin in Vienna keep it?", [REFUNDS])
+    assert not is_grounded("Yes.", "Is it kept?", [REFUNDS])
 
 
 def test_rare_words_decide_between_sentences() -> None:
