@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ragwatch.attestation import Attestation, attest
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
+from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.examination import Examination
 from ragwatch.health.attribution import Attribution, Cause
 from ragwatch.health.audit_findings import AuditedPoint, audit_findings
@@ -26,6 +26,7 @@ from ragwatch.health.bounds import (
 from ragwatch.health.findings import Finding, Severity, Status
 from ragwatch.index.spec import CollectionInfo
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
+from ragwatch.recording import record_failure
 from ragwatch.sampling import Sample, Slice, draw_sample, every_point
 
 BATCH = 64
@@ -135,11 +136,11 @@ def audit(pipeline: Pipeline, request: AuditRequest | None = None, *, progress: 
     try:
         report = _audit(pipeline, request or AuditRequest(), run, progress)
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock())
         raise
     pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
+    summary["found"] = len(report.findings)
     pipeline.state.finish_run(run, "incomplete" if report.unknown else "done", summary, pipeline.clock())
     return report
 

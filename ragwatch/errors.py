@@ -59,6 +59,14 @@ class UnreachableError(RagwatchError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class StoreUnreachableError(UnreachableError):
+    """The vector store did not answer, refused the credentials, or kept failing."""
+
+
+class EncoderUnreachableError(UnreachableError):
+    """The encoder's endpoint, or the hub that has its weights, did not answer, or refused the credentials."""
+
+
 class LeaseHeldError(RagwatchError):
     """Another process is applying changes to the same collection."""
 

@@ -27,6 +27,7 @@ from ragwatch.probe_overlap import Overlap, overlap
 from ragwatch.probe_runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
 from ragwatch.probe_similarity import Similarity, Sought, similarity
 from ragwatch.probes.evidence import EvidenceState, evidence
+from ragwatch.recording import record_failure
 
 AGAIN = 2
 """How often a query that changed is asked again."""
@@ -113,8 +114,7 @@ def probe(
             run, now.isoformat(timespec="seconds")
         )
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock())
         raise
     keep_run(pipeline.state, report.run, pipeline.clock())
     decided = report.verdict.decision if report.verdict else None
@@ -123,8 +123,10 @@ def probe(
         # Where another probe was quicker, its state is as good as ours.
         with suppress(OvertakenError):
             accept_run(pipeline.state, report.run, baseline, pipeline.clock())
-    pipeline.state.record_findings(run, (finding.to_json() for finding in probe_findings(report)))
+    findings = probe_findings(report)
+    pipeline.state.record_findings(run, (finding.to_json() for finding in findings))
     summary = {key: value for key, value in report.to_json().items() if key != "results"}
+    summary["found"] = len(findings)
     incomplete = decided in (Decision.INCONCLUSIVE, Decision.NOT_COMPARABLE)
     pipeline.state.finish_run(run, "incomplete" if incomplete else "done", summary, pipeline.clock())
     return report

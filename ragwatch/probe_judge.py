@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import RagwatchError, RetrieverError
+from ragwatch.errors import RetrieverError
 from ragwatch.health.outcomes import Outcome
 from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.pipeline import Pipeline, Progress, no_progress
@@ -19,6 +19,7 @@ from ragwatch.probe_relevant import names_points, relevant_ids
 from ragwatch.probes.evidence import EvidenceState, evidence
 from ragwatch.probes.ragas_adapter import Ragas
 from ragwatch.probes.ragas_types import Judged, JudgeReport, Reason, Sample
+from ragwatch.recording import record_failure
 
 METRICS = ("context_recall", "context_precision")
 """Asked by default: what retrieval alone can be blamed for."""
@@ -102,8 +103,7 @@ def judge_probe(
     try:
         report = _judge(pipeline, queries, retriever, ragas, run, k, metrics, progress)
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock())
         raise
     summary = {key: value for key, value in report.to_json().items() if key != "judged"}
     pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())

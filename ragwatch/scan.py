@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from ragwatch.comparison import Comparison
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import RagwatchError
 from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.descriptor import lacks_descriptor
 from ragwatch.health.document_findings import remedy_for
@@ -21,6 +20,7 @@ from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, Key
+from ragwatch.recording import record_failure
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def scan(pipeline: Pipeline, *, deep: bool = False, progress: Progress = no_prog
     try:
         report = compare(pipeline, run=run, deep=deep, progress=progress)
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock(), {"mode": "deep" if deep else "fast"})
         raise
     pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
+    summary["found"] = len(report.findings)
     pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())
     return report
 

@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, RagwatchError
+from ragwatch.errors import NotFoundError
 from ragwatch.health.cohorts import LEAST_NEIGHBOURS, CohortScreen, Neighbourhood, screen
 from ragwatch.index.points import Labels, labels_of
 from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.recording import record_failure
 from ragwatch.sampling import draw_sample
 
 SIZE = 400
@@ -66,8 +67,7 @@ def screen_cohorts(pipeline: Pipeline, *, size: int = SIZE, progress: Progress =
     try:
         report = _screen(pipeline, size, run, progress)
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {"error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock())
         raise
     pipeline.state.finish_run(run, "done", report.to_json(), pipeline.clock())
     return report

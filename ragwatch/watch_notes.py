@@ -8,6 +8,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind
 from ragwatch.health.incidents import Observation
 from ragwatch.health.problems import Look
+from ragwatch.health.run_failures import failed
 from ragwatch.health.standing import LastLook
 from ragwatch.ports import RunRecord
 
@@ -65,19 +66,19 @@ class Seen:
         """Remember a run."""
         self.runs[run.id] = look.at
         self.mark = max(self.mark or look.at, look.at)
-        if run.outcome in ("failed", "done", "incomplete") and not look.lost:
+        if (failed(look) or run.outcome in ("done", "incomplete")) and not look.lost:
             self._look(look)
 
     def _look(self, look: Look) -> None:
         compares = look.verb in COMPARISONS
-        if look.outcome == "failed" or (look.outcome == "incomplete" and look.verb != "audit"):
+        if failed(look) or (look.outcome == "incomplete" and look.verb != "audit"):
             if look.verb != "reindex":
                 self._set(look, concluded=False)
         else:
             self._set(look, concluded=True)
             if compares:
                 self.compared = max(self.compared or look.at, look.at)
-        if compares and look.outcome != "failed":
+        if compares and not failed(look):
             lost = {one.source or "" for one in look.findings if one.kind is Kind.SOURCE_INCOMPLETE}
             self.blind = tuple(sorted(lost))
 

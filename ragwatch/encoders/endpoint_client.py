@@ -18,7 +18,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.encoders.endpoint_answer import Answer, read_answer
 from ragwatch.encoders.retries import is_passing, pause
 from ragwatch.encoders.settings import EndpointSettings
-from ragwatch.errors import EncoderError, UnreachableError
+from ragwatch.errors import EncoderError, EncoderUnreachableError
 
 _REFUSED_INPUT = (400, 413, 422)
 _REFUSED_CREDENTIALS = (401, 403)
@@ -86,7 +86,7 @@ class EmbeddingsClient:
             if attempt + 1 < self._settings.attempts:
                 seconds = pause(attempt, retry_after, self._clock(), self._jitter)
                 (self._sleep or abandoned.wait)(seconds)
-        raise UnreachableError(
+        raise EncoderUnreachableError(
             f"encoder endpoint {self.address}: {problem}, {self._settings.attempts} times in a row",
             hint="see whether the server is up and the quota is not used up, then run the command again",
         )
@@ -128,7 +128,9 @@ class EmbeddingsClient:
         if response.status_code in _REFUSED_CREDENTIALS:
             name = self._settings.api_key_name or "the encoder's API key"
             given = "is set but not accepted" if self._settings.api_key else "is not set"
-            return UnreachableError(f"{where} refuses the credentials: {status}; {name} {given}", hint=f"set {name}")
+            return EncoderUnreachableError(
+                f"{where} refuses the credentials: {status}; {name} {given}", hint=f"set {name}"
+            )
         if response.status_code == 404:
             return EncoderError(
                 f"{where}: {status} for model {self._settings.model!r}",

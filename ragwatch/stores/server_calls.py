@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from ragwatch.errors import NotFoundError, RagwatchError, StoreError, UnreachableError
+from ragwatch.errors import NotFoundError, RagwatchError, StoreError, StoreUnreachableError
 from ragwatch.stores.server_settings import ServerSettings
 
 T = TypeVar("T")
@@ -72,6 +72,9 @@ class ServerCalls:
             try:
                 return request()
             except (QdrantException, UnexpectedResponse, ResponseHandlingException, grpc.RpcError) as error:
+                if isinstance(error, ResponseHandlingException) and isinstance(error.source, RagwatchError):
+                    # Of the fence, which is asked inside the client.
+                    raise error.source from None
                 fault = _fault_of(error)
             except (ValueError, TypeError) as error:
                 fault = _fault_of_encoding(error)
@@ -87,7 +90,7 @@ class ServerCalls:
     def _error(self, fault: _Fault, doing: str) -> RagwatchError:
         key, url = self._settings.api_key_name, self._settings.url
         said = self._redacted(fault.said)
-        kind: type[RagwatchError] = UnreachableError
+        kind: type[RagwatchError] = StoreUnreachableError
         match fault.kind:
             case _Kind.UNAUTHENTICATED if not self._settings.api_key:
                 fact, hint = f"Qdrant at {url} asks for an API key", f"set {key}"
