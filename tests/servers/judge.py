@@ -122,7 +122,7 @@ class JudgeServer:
 def structure(body: dict[str, Any]) -> str:
     """Return the name of the structure that a request asks for: RAGAS writes its schema into the prompt."""
     prompt = body["messages"][-1]["content"]
-    return str(re.findall(r'"title": "(\w+)",\s+"type": "object"', prompt)[-1])
+    return str(re.findall(r'"title": "(\w+)"(?:,\s+"type": "object"|\})', prompt)[-1])
 
 
 class _Server(ThreadingHTTPServer):
