@@ -8,25 +8,13 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ragwatch.config_sections import (
-    ChunkerConfig,
-    Config,
-    EncoderConfig,
-    FilesConfig,
-    GuardsConfig,
-    JudgeConfig,
-    ProbeConfig,
-    RecordsConfig,
-    SqlConfig,
-    StateConfig,
-    StoreConfig,
-)
+from ragwatch.config_sections import Config, EncoderConfig
 from ragwatch.errors import ConfigError, NotFoundError
 
 DEFAULT_FILE = "ragwatch.toml"
@@ -134,8 +122,7 @@ def _parse(text: str) -> Any:
 def config_error(path: Path, text: str, error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigError:
     lines = []
     for problem in error.errors(include_url=False):
-        # A union's tag ("files") stands in the location and is no key of the file.
-        location = tuple(str(p) for p in problem["loc"] if p not in ("files", "sql", "jsonl", "parquet"))
+        location = _place(problem["loc"])
         variable = origins.get(location)
         where = f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
         lines.append(f"{where}: {_describe(location, problem)}")
@@ -155,40 +142,97 @@ def _describe(location: tuple[str, ...], problem: Any) -> str:
     return f"{key}{shown}: {message}"
 
 
+def _place(found: Sequence[int | str]) -> tuple[str, ...]:
+    """Return the keys that lead to a value; a union's tag ("files") is none of the file's."""
+    tagged = len(found) > 2 and found[0] == "sources"
+    return tuple(str(part) for number, part in enumerate(found) if not (tagged and number == 2))
+
+
 def _known_keys(location: Sequence[str]) -> list[str]:
-    sections: dict[str, list[type[BaseModel]]] = {
-        "": [Config],
-        "store": [StoreConfig],
-        "encoder": [EncoderConfig],
-        "chunker": [ChunkerConfig],
-        "sources": [FilesConfig, SqlConfig, RecordsConfig],
-        "state": [StateConfig],
-        "guards": [GuardsConfig],
-        "probe": [ProbeConfig],
-        "judge": [JudgeConfig],
-    }
-    return [name for model in sections.get(location[0] if location else "", []) for name in model.model_fields]
+    """Return the keys that a table may have; [] where the place is no table of the configuration."""
+    kinds: list[Any] = [Config]
+    for part in location:
+        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
+    return [name for kind in kinds for model in _models(kind) for name in model.model_fields]
+
+
+def _inside(kind: Any, part: str) -> list[Any]:
+    """Return the types of what lies under a key, or at an index, of a type."""
+    origin = get_origin(kind)
+    if origin in (tuple, list, dict):
+        return [get_args(kind)[1 if origin is dict else 0]]
+    return [model.model_fields[part].annotation for model in _models(kind) if part in model.model_fields]
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [] if get_origin(kind) in (tuple, list, dict) else [one for arg in get_args(kind) for one in _models(arg)]
 
 
 def line_of(text: str, location: tuple[str, ...]) -> int:
-    """Return the line that sets a key, or the line of its section, or 1. Pydantic keeps no lines."""
-    section: tuple[str, ...] = ()
-    sources = -1
-    best = 1
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?", line)
+    """Return the line that sets a key, or the line of the innermost table around it, or 1. Pydantic keeps no lines.
+
+    Elements of an array of tables are told by their number: ("alerts", "channels", "1", "kind").
+    """
+    table: tuple[str, ...] = ()
+    best, depth = 1, 0
+    elements: dict[tuple[str, ...], int] = {}
+    for number, line in _statements(text):
+        header = _HEADER.fullmatch(line)
         if header:
-            section = tuple(header[1].split("."))
-            if section == ("sources",) and line.lstrip().startswith("[["):
-                sources += 1
-                section = ("sources", str(sources))
-            if location[: len(section)] == section:
-                best = number
+            table = _opened(_parts(header[2]), elements, another=header[1] == "[[")
+            if location[: len(table)] == table and len(table) >= depth:
+                best, depth = number, len(table)
             continue
-        key = re.match(r"\s*([\w-]+)\s*=", line)
-        if key and (*section, key[1]) == location[: len(section) + 1]:
+        key = _KEY.match(line)
+        path = (*table, *_parts(key[1])) if key else ()
+        if path and path == location[: len(path)]:
             return number
+        if path and path[: len(location)] == location and len(location) > depth:
+            best, depth = number, len(location)
     return best
+
+
+_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
+_STRING = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*["]""")
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, path))
+
+
+def _opened(path: tuple[str, ...], elements: dict[tuple[str, ...], int], *, another: bool) -> tuple[str, ...]:
+    """Return the full place of a table: below an array of tables it is in the newest element."""
+    full: tuple[str, ...] = ()
+    for number, part in enumerate(path):
+        full = (*full, part)
+        if another and number == len(path) - 1:
+            elements[full] = elements.get(full, -1) + 1
+        if full in elements:
+            full = (*full, str(elements[full]))
+    return full
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that begin a table or a key, with their numbers; those inside of a longer value are left out."""
+    brackets, quote = 0, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if quote:
+            quote = "" if quote in line else quote
+            continue
+        if not brackets:
+            yield number, line
+        if not brackets and _HEADER.fullmatch(line):
+            continue
+        for mark in ('"""', "'''"):
+            if line.count(mark) % 2:
+                quote = mark
+        bare = _STRING.sub("", line).partition("#")[0]
+        if not quote:
+            brackets += sum(map(bare.count, "[{")) - sum(map(bare.count, "]}"))
 
 
 def read_secret(variable: str | None, file: str | None, *, what: str, base: Path) -> str | None:
