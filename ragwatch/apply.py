@@ -14,13 +14,14 @@ from datetime import datetime
 
 from ragwatch.corpus.document import Document
 from ragwatch.errors import EncoderInputError, SourceError
+from ragwatch.fencing import HeldLease
 from ragwatch.index.desired import DesiredChunk, DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
 from ragwatch.index.points import StoredPoint, Vectors
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import Lease, Quarantined
+from ragwatch.ports import Quarantined
 from ragwatch.published import mended_manifest, new_manifest
 
 WINDOW_TEXTS = 1024
@@ -28,7 +29,6 @@ WINDOW_POINTS = 4096
 WINDOW_DOCUMENTS = 256
 ENCODE_BATCH = 128
 WRITE_BATCH = 256
-LEASE_SECONDS = 300.0
 
 Checkpoint = Callable[[str], None]
 """Called by name at every step boundary, before and after each write; tests kill the program there."""
@@ -60,16 +60,15 @@ class Applied:
 
 @dataclass
 class Application:
-    """One plan being applied under one lease."""
+    """One plan being applied under one lease, which the store's fence asks for before every write."""
 
     pipeline: Pipeline
     plan: Plan
-    lease: Lease
+    held: HeldLease
     checkpoint: Checkpoint = no_checkpoint
     progress: Progress = no_progress
     applied: Applied = field(default_factory=Applied)
     _texts: int = 0
-    _renewed: float = float("-inf")
     _wanted: Counter[str] = field(default_factory=Counter)
     """Text digest → documents of later windows that take its vector from a point of today's index."""
     _postponed: list[DocumentChange] = field(default_factory=list)
@@ -88,24 +87,15 @@ class Application:
             self._delete(self._diffs(postponed), postponed)
         if self.plan.mend and not self.applied.skipped:
             self.checkpoint("before manifest")
-            self._keep_lease()
             info = self.pipeline.store.describe()
             manifest = mended_manifest(self.pipeline, info.manifest if info else None)
             self.pipeline.store.write_manifest(manifest)
             self.checkpoint("after manifest")
         return self.applied
 
-    def _keep_lease(self) -> None:
-        """Renew the lease before it can have expired; called before every write, so a paused holder writes nothing."""
-        now = time.monotonic()
-        if now - self._renewed > LEASE_SECONDS / 5:
-            self.lease = self.pipeline.state.renew_lease(self.lease, self.pipeline.clock(), LEASE_SECONDS)
-            self._renewed = now
-
     def _prepare(self) -> None:
         store, spec = self.pipeline.store, self.pipeline.spec
         self.checkpoint("before prepare")
-        self._keep_lease()
         if self.plan.create and store.describe() is None:
             store.create(spec.dimension, spec.distance, new_manifest(self.pipeline))
         elif self.plan.mend:
@@ -153,6 +143,7 @@ class Application:
             source = self.pipeline.source(name)
             wanted = {c.id: c for c in changes if c.source == name and c.revision is not None}
             for outcome in source.read(list(wanted)) if source else ():
+                self.held.keep()
                 change = wanted[outcome.id]
                 if not isinstance(outcome, Document):
                     self.applied.skipped[change.document] = "it could not be read again"
@@ -179,7 +170,7 @@ class Application:
     def _encode(
         self, digests: Sequence[str], texts: dict[str, str], vectors: dict[str, Vectors], refused: dict[str, str]
     ) -> None:
-        self._keep_lease()
+        self.held.keep()
         started = time.monotonic()
         try:
             rows = self.pipeline.encoder.encode([texts[digest] for digest in digests])
@@ -216,7 +207,6 @@ class Application:
         for batch in batched(chunks, WRITE_BATCH):
             points = self._points(batch, vectors, now)
             self.checkpoint("before upsert")
-            self._keep_lease()
             self.pipeline.store.upsert(points)
             self.applied.upserted += len(points)
             self.checkpoint("after upsert")
@@ -235,7 +225,6 @@ class Application:
         faulty = [faulty for diff in diffs for faulty in diff.relabel]
         for batch in batched(faulty, WRITE_BATCH):
             self.checkpoint("before payload")
-            self._keep_lease()
             self.pipeline.store.set_payload(
                 [(f.chunk.id, f.chunk.payload(layout, sketch=f.sketch, written_at=f.written_at)) for f in batch]
             )
@@ -282,7 +271,10 @@ class Application:
                 continue
             try:
                 present = source.present([one for one, diff in mine.items() if diff.desired is None])
-                outcomes = list(source.read([one for one, diff in mine.items() if diff.desired]))
+                outcomes = []
+                for outcome in source.read([one for one, diff in mine.items() if diff.desired]):
+                    self.held.keep()
+                    outcomes.append(outcome)
             except SourceError:
                 continue
             confirmed.update(d.key for one, d in mine.items() if d.desired is None and one not in present)
@@ -297,7 +289,6 @@ class Application:
             ids = sorted(deletion.id for deletion in deletions if (deletion.revision or "") == revision)
             for batch in batched(ids, WRITE_BATCH):
                 self.checkpoint("before delete")
-                self._keep_lease()
                 self.pipeline.store.delete(batch, revision=revision or None)
                 self.applied.deleted += len(batch)
                 self.checkpoint("after delete")

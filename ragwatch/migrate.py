@@ -157,9 +157,9 @@ def _gated(
 
 
 def _switch(ports: MigrationPorts, record: Record, hold: Hold, collection: str, phase: Phase) -> None:
-    hold.keep()
     ports.checkpoint("before switch")
-    ports.store(ports.alias).switch_alias(ports.alias, collection)
+    with hold.over(ports.alias) as store:
+        store.switch_alias(ports.alias, collection)
     ports.checkpoint("after switch")
     # What the encoder of the other collection refused says nothing about this one.
     ports.state.release(ports.alias, list(ports.state.quarantined(ports.alias)))
@@ -246,7 +246,7 @@ def _drop(ports: MigrationPorts, step: Step, phase: Phase, confirm: Confirm) -> 
     require(record.migration, step)
     migration = record.migration
     side = migration.old if step is Step.FINISH else migration.new
-    with recorded(ports, step) as run, held(ports, side.collection), held(ports, ports.alias):
+    with recorded(ports, step) as run, held(ports, side.collection) as hold, held(ports, ports.alias):
         store = ports.store(side.collection)
         info = store.describe()
         if not migration.phase.ended and info is not None:
@@ -257,7 +257,8 @@ def _drop(ports: MigrationPorts, step: Step, phase: Phase, confirm: Confirm) -> 
             _refuse_named(ports, side.collection)
             record.save(migration)
             ports.checkpoint("before drop")
-            store.drop()
+            with hold.over(side.collection) as fenced:
+                fenced.drop()
             ports.checkpoint("after drop")
         record.save(reached(migration, phase, ports.now()))
         ports.checkpoint("after note")

@@ -6,16 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ragwatch.apply import LEASE_SECONDS, Checkpoint, no_checkpoint
+from ragwatch.apply import Checkpoint, no_checkpoint
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RagwatchError, RefusedError, StateError
+from ragwatch.fencing import HeldLease, fenced, held_lease
 from ragwatch.gate import Audit, Check, GateReport
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.guards import Guard, Limits
 from ragwatch.index.migration import KIND, Migration, Step, Tables, observed
 from ragwatch.pipeline import Clock, Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, State, Store
+from ragwatch.recording import error_json
 from ragwatch.reindex import Consent, ReindexReport, reindex
+
+HOLD_SECONDS = 300.0
+"""Of the lease on the alias: the steps of a migration, such as its gate, read for minutes without a word."""
 
 PASSES = 10
 """Passes after which a source that never rests is no longer waited for."""
@@ -288,34 +293,28 @@ def fill(
 class Hold:
     """The lease of the alias, held over a whole step and renewed in between."""
 
-    def __init__(self, ports: MigrationPorts, collection: str) -> None:
+    def __init__(self, ports: MigrationPorts, held: HeldLease) -> None:
         self._ports = ports
-        self._lease = ports.state.acquire_lease(collection, ports.holder, ports.clock(), LEASE_SECONDS)
-        self._renewed = time.monotonic()
-
-    def keep(self) -> None:
-        """Make sure that the lease is ours for a while. Raises `LeaseLostError` where another process took it."""
-        self._lease = self._ports.state.renew_lease(self._lease, self._ports.clock(), LEASE_SECONDS)
-        self._renewed = time.monotonic()
+        self._held = held
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Show progress, and renew the lease where that is due."""
-        if time.monotonic() - self._renewed > LEASE_SECONDS / 5:
-            self.keep()
+        self._held.keep()
         self._ports.progress(what, done, total)
 
-    def release(self) -> None:
-        self._ports.state.release_lease(self._lease)
+    @contextmanager
+    def over(self, collection: str) -> Iterator[Store]:
+        """Yield the store of a collection; what it writes in the block is fenced by the lease."""
+        store = self._ports.store(collection)
+        with fenced(store, self._held):
+            yield store
 
 
 @contextmanager
 def held(ports: MigrationPorts, collection: str) -> Iterator[Hold]:
     """Keep every other ragwatch process from applying changes to `collection` while the block runs."""
-    hold = Hold(ports, collection)
-    try:
-        yield hold
-    finally:
-        hold.release()
+    with held_lease(ports.state, ports.clock, collection, ports.holder, seconds=HOLD_SECONDS) as lease:
+        yield Hold(ports, lease)
 
 
 class Reported(Protocol):
@@ -350,7 +349,7 @@ def recorded(ports: MigrationPorts, step: str) -> Iterator[Recording]:
         yield recording
     except RagwatchError as error:
         outcome = "refused" if isinstance(error, RefusedError) else "failed"
-        recording = Recording(outcome, {"step": str(step), "error": error.fact})
+        recording = Recording(outcome, {"step": str(step), **error_json(error)})
         raise
     finally:
         ports.state.finish_run(run, recording.outcome, recording.summary, ports.clock())

@@ -5,7 +5,7 @@ are synchronous and used from one thread at a time. Adapters translate their cli
 `ragwatch.errors` types.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -136,6 +136,10 @@ class Hit:
     payload: Mapping[str, Json]
 
 
+WriteCheck = Callable[[float], None]
+"""Told how many seconds a write request may take; raises where it must not be sent."""
+
+
 class Store(Protocol):
     """One collection (by name or alias) of one vector store.
 
@@ -221,6 +225,13 @@ class Store(Protocol):
 
     def drop(self) -> None:
         """Delete the collection with everything in it. No error if there is none."""
+        ...
+
+    def fence(self, check: WriteCheck | None) -> None:
+        """Call `check` right before every request that writes, each repetition too; what it raises ends the write.
+
+        None: no longer.
+        """
         ...
 
     def close(self) -> None:

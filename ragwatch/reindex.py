@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ragwatch.apply import LEASE_SECONDS, Application, Applied, Checkpoint, authorised, no_checkpoint
+from ragwatch.apply import Application, Applied, Checkpoint, authorised, no_checkpoint
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, RagwatchError, RefusedError
+from ragwatch.errors import NotFoundError, RefusedError
+from ragwatch.fencing import AttendedEncoder, fenced, held_lease
 from ragwatch.health.collection_findings import MIGRATE, MIGRATING
 from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.recording import record_failure
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
 
 
@@ -189,13 +191,12 @@ def reindex(
         after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
     except BaseException as error:
-        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        pipeline.state.finish_run(run, outcome, {**known, "error": str(error)}, pipeline.clock())
+        record_failure(pipeline.state, run, error, pipeline.clock(), known)
         raise
     elapsed = time.monotonic() - started
     result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
-    summary = {**known, **result.to_json()}
+    summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result
 
@@ -203,14 +204,10 @@ def reindex(
 def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, progress: Progress) -> Applied:
     if plan.empty:
         return Applied()
-    state = pipeline.state
-    lease = state.acquire_lease(pipeline.collection, holder, pipeline.clock(), LEASE_SECONDS)
-    application = Application(pipeline, plan, lease, checkpoint, progress)
-    try:
+    with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
         _refuse_another_collection(pipeline)
-        return application.run()
-    finally:
-        state.release_lease(application.lease)
+        attended = replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended))
+        return Application(attended, plan, held, checkpoint, progress).run()
 
 
 def _refuse_another_collection(pipeline: Pipeline) -> None:

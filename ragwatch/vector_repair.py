@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ragwatch.apply import LEASE_SECONDS
 from ragwatch.attestation import attest
 from ragwatch.audit import AuditReport, AuditRequest, audit
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.examination import POINTS_KEPT, Examination
+from ragwatch.fencing import AttendedEncoder, fenced, held_lease
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort, Distrust
 from ragwatch.index.guards import Limits
@@ -110,11 +110,8 @@ def repair_vectors(
 
 def _publish(pipeline: Pipeline, holder: str) -> None:
     """Let the collection describe the encoder that its vectors are now of, for the applications' guard."""
-    lease = pipeline.state.acquire_lease(pipeline.collection, holder, pipeline.clock(), LEASE_SECONDS)
-    try:
-        republish(pipeline)
-    finally:
-        pipeline.state.release_lease(lease)
+    with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
+        republish(replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended)))
 
 
 def _newest_audit(pipeline: Pipeline) -> Mapping[str, Json] | None:

@@ -15,7 +15,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
 from ragwatch.stores.embedded_folder import Record, StoreFolder, check_name
 from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, check_room, engine, free_bytes
 from ragwatch.stores.points import (
@@ -63,6 +63,7 @@ class EmbeddedStore:
         self._layout = layout
         self._free = free
         self._opened: OpenShard | None = None
+        self._fence: WriteCheck | None = None
 
     # -- the collection ----------------------------------------------------------------------------------------
 
@@ -92,6 +93,7 @@ class EmbeddedStore:
 
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         self.close()
+        self._ask()
         with self._folder.building(self._collection) as built:
             check_room(built, WRITE_RESERVE, self._free)
             with engine(built, f"describe a vector of {dimension} numbers in"):
@@ -101,7 +103,9 @@ class EmbeddedStore:
             self._folder.write_record(built, Record(dimension, distance, self._vector_name, manifest))
 
     def ensure_payload_indexes(self) -> None:
-        with self._shard().writing(0, "create payload indexes") as shard:
+        opened = self._shard()
+        self._ask()
+        with opened.writing(0, "create payload indexes") as shard:
             # An index that exists already is left as it is.
             for key in Key:
                 shard.update(self._index(key))
@@ -113,6 +117,7 @@ class EmbeddedStore:
     def write_manifest(self, manifest: Manifest) -> None:
         shard = self._shard()
         record = replace(shard.record, manifest=manifest)
+        self._ask()
         self._folder.write_record(self._folder.collection(shard.name), record)
         shard.record = record
 
@@ -120,11 +125,21 @@ class EmbeddedStore:
         return self._folder.aliases()
 
     def switch_alias(self, alias: str, collection: str) -> None:
+        self._ask()
         self._folder.switch_alias(alias, collection)
 
     def drop(self) -> None:
         self.close()
+        self._ask()
         self._folder.remove(self._folder.resolve(self._collection))
+
+    def fence(self, check: WriteCheck | None) -> None:
+        # Asked without a time: what the engine has begun it finishes, and it lets no other process in meanwhile.
+        self._fence = check
+
+    def _ask(self) -> None:
+        if self._fence is not None:
+            self._fence(0.0)
 
     def close(self) -> None:
         if self._opened is not None:
@@ -240,6 +255,7 @@ class EmbeddedStore:
         native = [self._point(point) for point in points]
         for start in range(0, len(native), BATCH):
             batch, size = native[start : start + BATCH], sum(sizes[start : start + BATCH])
+            self._ask()
             with shard.writing(size, "write points") as opened:
                 opened.update(edge.UpdateOperation.upsert_points(batch))
 
@@ -252,6 +268,8 @@ class EmbeddedStore:
         shard = self._shard()
         size = sum(payload_size(point_id, payload) for point_id, payload in updates)
         operations = [self._operation(write) for write in payload_writes(updates, self.fetch, self._layout)]
+        if operations:
+            self._ask()
         with shard.writing(size, "set payloads") as opened:
             for operation in operations:
                 opened.update(operation)
@@ -270,6 +288,7 @@ class EmbeddedStore:
         shard, wanted = self._shard(), [native_id(one) for one in ids]
         for start in range(0, len(wanted), PAGE):
             condition = self._with_revision(wanted[start : start + PAGE], revision)
+            self._ask()
             with shard.writing(0, "delete points") as opened:
                 opened.update(edge.UpdateOperation.delete_points_by_filter(condition))
 

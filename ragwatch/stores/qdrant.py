@@ -9,7 +9,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_path
 from ragwatch.stores.server_reads import ServerReads
 from ragwatch.stores.server_session import ServerSession
@@ -63,6 +63,7 @@ class QdrantStore:
             "create",
             # After a lost answer a repetition would meet its own collection and take it for somebody else's.
             repeatable=False,
+            writes=True,
         )
         self.ensure_payload_indexes()
 
@@ -84,6 +85,7 @@ class QdrantStore:
         self._session.call(
             lambda client: client.update_collection(self._session.collection, metadata=metadata),
             "write the manifest of",
+            writes=True,
         )
 
     def facet(self, key: Key) -> dict[str, int]:
@@ -125,13 +127,17 @@ class QdrantStore:
         self._session.call_server(
             lambda client: client.update_collection_aliases([operation]),
             f"make alias {alias!r} name collection {collection!r}",
+            writes=True,
         )
         self._session.forget_shape()
 
     def drop(self) -> None:
         name = self.aliases().get(self._session.collection, self._session.collection)
-        self._session.call(lambda client: client.delete_collection(name), "delete")
+        self._session.call(lambda client: client.delete_collection(name), "delete", writes=True)
         self._session.forget_shape()
+
+    def fence(self, check: WriteCheck | None) -> None:
+        self._session.fence(check)
 
     def close(self) -> None:
         self._session.close()

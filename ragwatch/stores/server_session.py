@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+import httpx
 from qdrant_client import QdrantClient
 
 from ragwatch.errors import ConfigError, NotFoundError, StoreError, UnreachableError
+from ragwatch.ports import WriteCheck
 from ragwatch.stores.server_calls import ServerCalls
 from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import Shape, shape_of
@@ -29,18 +31,49 @@ class ServerSession:
         self._calls = ServerCalls(settings, sleep)
         self._client: QdrantClient | None = None
         self._shape: Shape | None = None
+        self._fence: WriteCheck | None = None
+        self._writing = False
 
-    def call(self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True) -> T:
+    def fence(self, check: WriteCheck | None) -> None:
+        self._fence = check
+
+    def call(
+        self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True, writes: bool = False
+    ) -> T:
         """Return what `request` returns; see `ServerCalls` for what is raised and repeated.
 
-        `doing` completes "cannot …"; the collection's name is added to it.
+        `doing` completes "cannot …"; the collection's name is added to it. What `writes` has to pass the fence.
         """
-        return self.call_server(request, f"{doing} collection {self.collection!r}", repeatable=repeatable)
+        named = f"{doing} collection {self.collection!r}"
+        return self.call_server(request, named, repeatable=repeatable, writes=writes)
 
-    def call_server(self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True) -> T:
+    def call_server(
+        self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True, writes: bool = False
+    ) -> T:
         """As `call`, for a request that is not about this collection alone."""
         client = self._connected()
-        return self._calls(lambda: request(client), doing, repeatable=repeatable)
+
+        def attempt() -> T:
+            if not writes:
+                return request(client)
+            if self.settings.prefer_grpc:
+                self._ask()
+            self._writing = True
+            try:
+                return request(client)
+            finally:
+                self._writing = False
+
+        return self._calls(attempt, doing, repeatable=repeatable)
+
+    def _before_sending(self, _: httpx.Request) -> None:
+        """Called by the client when a request over REST is put together, with nothing left to do but to send it."""
+        if self._writing:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._fence is not None:
+            self._fence(self.settings.timeout)
 
     def shape(self, *, fresh: bool = False) -> Shape:
         """Return the collection's shape. Raises `NotFoundError` where there is no such collection."""
@@ -69,6 +102,7 @@ class ServerSession:
             # As a header and not as `api_key`, which warns about every plain-http server, on localhost too.
             headers={"api-key": settings.api_key} if settings.api_key else None,
             check_compatibility=False,
+            event_hooks={"request": [self._before_sending]},
             # Plain http needs no certificates, and loading them costs 40 ms. Redirects are not followed.
             verify=settings.url.lower().startswith("https:"),
         )

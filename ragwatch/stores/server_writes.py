@@ -120,7 +120,7 @@ class ServerWrites:
 
     def write(self, request: Callable[[QdrantClient], object], doing: str) -> None:
         """Run a write. Raises `StoreError` where the server put it off instead of completing it."""
-        answer = self._session.call(request, doing)
+        answer = self._session.call(request, doing, writes=True)
         for result in answer if isinstance(answer, list) else [answer]:
             if isinstance(result, models.UpdateResult) and result.status is not models.UpdateStatus.COMPLETED:
                 fact = f"cannot {doing} collection {self._collection!r}: the server put the write off"

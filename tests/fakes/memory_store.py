@@ -12,7 +12,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where
+from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_value
 
 
@@ -42,6 +42,10 @@ class MemoryStore:
         self.collection = collection
         self.world = world or MemoryWorld()
         self.layout = layout
+        self._check: WriteCheck = _pass
+
+    def fence(self, check: WriteCheck | None) -> None:
+        self._check = check or _pass
 
     # -- the collection ----------------------------------------------------------------------------------------
 
@@ -57,12 +61,15 @@ class MemoryStore:
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         if self.collection in self.world.collections or self.collection in self.world.aliases:
             raise StoreError(f"{self.collection!r} exists")
+        self._check(0.0)
         self.world.collections[self.collection] = MemoryCollection(dimension, distance, manifest, indexed=set(Key))
 
     def ensure_payload_indexes(self) -> None:
+        self._check(0.0)
         self._found.indexed |= set(Key)
 
     def write_manifest(self, manifest: Manifest) -> None:
+        self._check(0.0)
         self._found.manifest = manifest
 
     def aliases(self) -> dict[str, str]:
@@ -73,10 +80,12 @@ class MemoryStore:
             raise NotFoundError(f"there is no collection {collection!r}")
         if alias in self.world.collections:
             raise StoreError(f"{alias!r} is a collection")
+        self._check(0.0)
         self.world.aliases[alias] = collection
 
     def drop(self) -> None:
         name = self._name
+        self._check(0.0)
         self.world.collections.pop(name, None)
         for alias in [alias for alias, to in self.world.aliases.items() if to == name]:
             del self.world.aliases[alias]
@@ -156,6 +165,7 @@ class MemoryStore:
             _canonical(point.id)
             if point.vector is None or point.vector.shape != (found.dimension,) or not np.isfinite(point.vector).all():
                 raise StoreError(f"point {point.id} has no vector of {found.dimension} finite numbers")
+        self._check(0.0)
         for point in points:
             assert point.vector is not None
             vector = point.vector.astype(np.float32)
@@ -164,12 +174,14 @@ class MemoryStore:
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         points = self._found.points
+        self._check(0.0)
         for point_id, payload in updates:
             if _canonical(point_id) in points:
                 points[_canonical(point_id)][0].update(copy.deepcopy(dict(payload)))
 
     def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
         points = self._found.points
+        self._check(0.0)
         for point_id in (_canonical(one) for one in ids):
             if point_id in points and self._value(points[point_id][0], Key.REVISION) == revision:
                 del points[point_id]
@@ -196,6 +208,10 @@ class MemoryStore:
         if reserved is None:
             return {}
         return {RESERVED: reserved} if RESERVED in payload else {"meta": {RESERVED: reserved}}
+
+
+def _pass(timeout_s: float) -> None:
+    """Let every write pass."""
 
 
 def _unit(vector: Vectors) -> Vectors:
