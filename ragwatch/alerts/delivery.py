@@ -23,6 +23,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 900.0
 """Seconds before a message is tried again: after the first failure, and at most."""
 GIVE_UP_AFTER = 20
 """Attempts (more than three hours), where the channel has taken later messages meanwhile: then it is the message."""
+STRIKES = 2
+"""Messages that a channel may fail on in one call: the first may be the message's fault."""
 CLAIM_S = 90.0
 FRESH = 0.3
 """Share of a claim after which nothing more is begun under it: what is begun ends before the claim does."""
@@ -58,6 +60,7 @@ class _Lane:
     waiting: deque[Message] = field(default_factory=deque)
     claimed: datetime | None = None
     begun: int = 0
+    failures: int = 0
     over: bool = False
 
 
@@ -185,10 +188,12 @@ class _Call:
         due = now + timedelta(seconds=pause(message.attempts, self.jitter(), after))
         self.outbox.postpone(message.id, self.holder, due, reason)
         self.delivered.postponed.append(message.id)
-        # The channel rests too, so that a thousand threads do not each find out for themselves.
-        retry_at = now + timedelta(seconds=pause(lane.circuit.failures, self.jitter(), after))
+        # The channel rests too, so that a thousand threads do not each find out for themselves; half as long, so that
+        # another message is tried next, if it is this one that the channel chokes on.
+        retry_at = now + timedelta(seconds=max(pause(lane.circuit.failures, self.jitter()) / 2, after or 0.0))
         self._know(lane, lane.circuit.busy(reason, now, retry_at))
-        lane.over = True
+        lane.failures += 1
+        lane.over = lane.failures >= STRIKES or after is not None
 
     def _close(self, lane: _Lane, message: Message, error: ChannelClosedError, now: datetime) -> None:
         self.outbox.postpone(message.id, self.holder, now, error.fact)

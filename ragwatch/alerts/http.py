@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -73,10 +74,13 @@ class Sender:
         """
         self._wait()
         deadline = _Deadline(self.settings.timeout_s)
-        failure: str | Answer
         try:
             with deadline, _unlogged():
-                return self._post(url, body, headers, deadline, now)
+                answer = self._post(url, body, headers, deadline, now)
+            # An answer that was cut off can look whole: its end is the end of the connection.
+            if not deadline.over:
+                return answer
+            failure = ""
         except httpx.HTTPError as error:
             failure = _broken(error)
         except (httpx.InvalidURL, httpx.CookieConflict):
@@ -103,11 +107,12 @@ class Sender:
         return Answer(response.status_code, bytes(content), after)
 
     def _opened(self) -> httpx.Client:
-        """Return the client, made when first needed: reading the system's certificates takes its time."""
+        """Return the client, made when first needed."""
         with self._lock:
             if self._client is None:
                 seconds = self.settings.timeout_s
                 self._client = httpx.Client(
+                    verify=_trusted(),
                     timeout=httpx.Timeout(seconds, connect=min(seconds, _LONGEST_CONNECT)),
                     follow_redirects=False,
                     # A kept connection that the server has closed meanwhile looks like a lost answer.
@@ -194,6 +199,12 @@ class _Deadline:
         if self._socket is not None:
             with suppress(OSError, ValueError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return the certificates that are trusted; reading them takes longer than a message."""
+    return httpx.create_ssl_context()
 
 
 def _broken(error: BaseException) -> str:
