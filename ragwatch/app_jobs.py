@@ -149,5 +149,23 @@ def run_once(settings: "Settings", job: Job, clock: Callable[[], datetime]) -> i
     return done.exit_code
 
 
-def tell(settings: "Settings", ledger: "Ledger", clock: Callable[[], datetime], holder: str) -> None:
-    """Make incidents of what has been found since the last time, and deliver the messages that wait."""
+def tell(
+    settings: "Settings",
+    ledger: "Ledger",
+    clock: Callable[[], datetime],
+    holder: str,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Make incidents of what has been found since the last time, and deliver the messages that wait.
+
+    What cannot be delivered now waits; `stop` ends the delivery early. Raises as the state database does.
+    """
+    from ragwatch.app_incidents import watch_rules
+    from ragwatch.watch import watch
+
+    watch(ledger, settings.config.collection, watch_rules(settings), clock())
+    if settings.config.alerts.channels:
+        from ragwatch.app_alerts import deliver_waiting
+
+        deliver_waiting(settings, ledger, clock, holder, stop=stop)

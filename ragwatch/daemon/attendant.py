@@ -281,7 +281,7 @@ class Attendant:
         try:
             state = make_state(settings.config, settings.base)
             try:
-                tell(settings, state, utc_now, self._holder)
+                tell(settings, state, utc_now, self._holder, stop=self._stop.asked.is_set)
             finally:
                 state.close()
         except RagwatchError as error:

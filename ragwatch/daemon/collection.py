@@ -267,7 +267,10 @@ class Collection:
             self._busy.pop(job, None)
             return False
         self._busy[job] = self._busy.get(job, 0) + 1
-        return self._busy[job] <= BUSY_TRIES
+        if self._busy[job] > BUSY_TRIES:
+            del self._busy[job]
+            return False
+        return True
 
     def _judge(self, work: _Work, done: Performed, now: datetime) -> None:
         """Count what was out of reach. A verb that got through closes the circuit; a job that asked nobody does not."""
@@ -311,8 +314,7 @@ class Collection:
         """End the runs that a daemon before this one was killed in."""
         for run in self.state.runs(collection=self.name, limit=200):
             if run.verb.startswith(PREFIX) and run.outcome == "running" and run.summary.get("by") == "daemon":
-                error: dict[str, Json] = {"type": "Killed", "fact": "the daemon was killed in the middle", "hint": ""}
-                done = Performed("interrupted", int(ExitCode.INTERRUPTED), error)
+                done = Performed("interrupted", int(ExitCode.INTERRUPTED))
                 finish_record(self.state, run.id, run.summary, done, now)
 
     def _tell_broken(self, now: datetime) -> None:
