@@ -16,7 +16,6 @@ from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard
 from ragwatch.index.plan import Plan
-from ragwatch.known import KnownStatus, known_status
 from ragwatch.ports import RunRecord, State
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
@@ -92,16 +91,6 @@ def estimate_plan(plan: Plan, pipeline: "Pipeline", settings: Settings) -> Estim
     encoder = settings.config.encoder
     runs = pipeline.state.runs(collection=pipeline.collection, verb="reindex")
     return estimate(plan, runs, price=encoder.price_per_million_tokens, currency=encoder.currency)
-
-
-def current_status(path: Path) -> KnownStatus:
-    """Compute the status from the state database alone."""
-    settings = load(path)
-    state = make_state(settings.config, settings.base)
-    try:
-        return known_status(state, settings.config.collection, utc_now())
-    finally:
-        state.close()
 
 
 def past_runs(path: Path, limit: int) -> tuple[list[RunRecord], datetime]:

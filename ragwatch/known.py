@@ -2,12 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ragwatch.health.findings import Status
+from ragwatch.health.incidents import Incident
+from ragwatch.health.standing import LastLook, standing
+from ragwatch.incident_ports import Ledger
 from ragwatch.ports import RunRecord, State
+from ragwatch.watch_notes import STATUS
 
 DEEP = "last deep scan"
+
+OVERDUE: Mapping[str, timedelta] = {
+    "scan": timedelta(days=1),
+    "deep_scan": timedelta(days=8),
+    "audit": timedelta(days=8),
+    "probe": timedelta(days=8),
+}
+"""How old the newest conclusion of a check may be where no interval is configured: shipped schedules, with room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +31,19 @@ class KnownStatus:
     last: Mapping[str, RunRecord | None]
     """Newest run per line of the report: scan, deep scan, audit, reindex."""
     now: datetime
+    incidents: tuple[Incident, ...] = ()
+    """Those suspected or open, newest first."""
+    reasons: tuple[str, ...] = ()
+    """What makes the status, as far as incidents and overdue checks do."""
+    since: datetime | None = None
+    """When the last watch saw the status become what it is; None where it saw another."""
 
 
-def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
-    """Compute the status from the newest scan; unknown without one, or where a repair has run since.
+def known_status(
+    state: Ledger, collection: str, now: datetime, *, overdue: Mapping[str, timedelta] = OVERDUE
+) -> KnownStatus:
+    """Compute the status from the newest scan and what is suspected or open; unknown without a scan, or where one is
+    overdue.
 
     A verified repair is itself a comparison and counts as healthy; an unverified one is degraded. Wrong vectors that
     the newest audit found stay found until an audit finds none: no scan sees them. What was said of the collection
@@ -42,7 +63,16 @@ def known_status(state: State, collection: str, now: datetime) -> KnownStatus:
     status = _status(scan, repair)
     if concluded is not None and concluded.summary["status"] == str(Status.DEGRADED):
         status = Status.DEGRADED
-    return KnownStatus(collection, status, last, now)
+    incidents = tuple(state.incidents(collection=collection))
+    compared = max((run.started for run in (scan, repair) if run), default=None)
+    seen = {"scan": LastLook(compared), "audit": LastLook(concluded.started if concluded else None)}
+    judged = standing(incidents, seen, {name: overdue[name] for name in seen if name in overdue}, now)
+    if judged.status is Status.DEGRADED or status is Status.HEALTHY:
+        status = judged.status
+    note = state.note(STATUS, collection)
+    known = note is not None and note.value.get("status") == str(status)
+    since = datetime.fromisoformat(str(note.value["since"])) if note is not None and known else None
+    return KnownStatus(collection, status, last, now, incidents, judged.reasons, since)
 
 
 def _last_switch(state: State, collection: str) -> datetime:

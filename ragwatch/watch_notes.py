@@ -22,6 +22,7 @@ JOB_FILE = "job_file"
 """Kind of the notes about job files that cannot be loaded, "COLLECTION/FILE"; the daemon writes them."""
 
 COMPARISONS = ("scan", "reindex")
+SWITCHES = ("cutover", "rollback")
 
 
 @dataclass
@@ -66,6 +67,9 @@ class Seen:
         """Remember a run."""
         self.runs[run.id] = look.at
         self.mark = max(self.mark or look.at, look.at)
+        if run.verb == "migrate" and run.summary.get("step") in SWITCHES and run.outcome in ("done", "incomplete"):
+            # What was said of the collection that is out of service says nothing of the one that is in.
+            self.looks.clear()
         if (failed(look) or run.outcome in ("done", "incomplete")) and not look.lost:
             self._look(look)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragwatch import __version__
+from ragwatch.cli.alerts import alerts
 from ragwatch.cli.audit import audit
 from ragwatch.cli.daemon import daemon
 from ragwatch.cli.encoder import encoder
@@ -305,7 +306,7 @@ app.add_typer(baseline_app, name="baseline", no_args_is_help=True)
 @app.command()
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Say what the last runs found, and how old that is. Asks neither source nor index."""
-    from ragwatch.app import current_status
+    from ragwatch.app_incidents import current_status
     from ragwatch.cli.terminal import Terminal
     from ragwatch.health.findings import Status
     from ragwatch.render.machine import status_json
@@ -337,6 +338,7 @@ def history(
 
 app.command()(daemon)
 app.add_typer(jobs, name="job", no_args_is_help=True)
+app.add_typer(alerts, name="alerts", no_args_is_help=True)
 app.add_typer(encoder, name="encoder")
 app.add_typer(golden, name="golden")
 app.add_typer(migrate, name="migrate", no_args_is_help=True)

@@ -87,6 +87,22 @@ def advance(course: Course, observation: Observation, rules: Rules) -> Course:
     )
 
 
+def acknowledge(incident: Incident, now: "datetime", by: str, note: str = "") -> tuple[Incident, Transition]:
+    """A person knows of it: it is told again only when it gets worse than the person knows."""
+    known = replace(
+        incident, acknowledged=now, acknowledged_by=by, told_size=max(incident.told_size, incident.problem.size)
+    )
+    return known, transition(known, Event.ACKNOWLEDGED, now, by=by, note=note)
+
+
+def snooze(
+    incident: Incident, now: "datetime", until: "datetime", by: str, note: str = ""
+) -> tuple[Incident, Transition]:
+    """Nobody is told that it is there, or has grown, until then; that it is over is told."""
+    quiet = replace(incident, snoozed_until=until)
+    return quiet, transition(quiet, Event.SNOOZED, now, until=until.isoformat(), by=by, note=note)
+
+
 def resolve_by_hand(incident: Incident, now: "datetime", by: str, note: str = "") -> tuple[Incident, Transition]:
     """End an incident because a person says so; the next checks that see it bring it back."""
     ended = _ended(incident, now)

@@ -38,7 +38,7 @@ def standing(
 
     `looks` holds "scan" for the newest comparison of source and index, fast or deep; without one that came to a
     conclusion after the last that failed, nothing is known. `overdue` says how old the newest conclusion of a check
-    may be. A problem that is only suspected counts: it was seen.
+    may be; a check that has never come to one is not missed. A problem that is only suspected counts: it was seen.
     """
     active = [one for one in incidents if one.phase is not Phase.RESOLVED and one.problem.severity >= Severity.WARNING]
     wrong = [one for one in active if implied_status(one.problem.cause) is Status.DEGRADED]
@@ -59,7 +59,9 @@ def _unseen(looks: Mapping[str, LastLook], overdue: Mapping[str, "timedelta"], n
         look, limit = looks.get(check, LastLook()), overdue.get(check)
         name = check.replace("_", " ")
         if look.concluded is None:
-            yield f"no {name} has come to a conclusion yet"
+            # Only the comparison of source and index is indispensable.
+            if check == "scan":
+                yield "no scan has come to a conclusion yet"
         elif look.failed is not None and look.failed > look.concluded:
             yield f"the last {name} failed"
         elif limit is not None and now - look.concluded > limit:
