@@ -41,7 +41,19 @@ def diagnose(config: Path) -> list[Check]:
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
     checks.append(_check("index", lambda: _index(settings)))
-    return checks
+    return checks + _channels(settings)
+
+
+def _channels(settings: Settings) -> list[Check]:
+    """Look at the settings of the channels. Nothing is sent: that is what `ragwatch alerts test` does."""
+    from ragwatch.app_alerts import check_channels
+
+    return [
+        _failed(f"channel {name}", found)
+        if isinstance(found, RagwatchError)
+        else Check(f"channel {name}", "ok", f"{found}; to send something: ragwatch alerts test {name}")
+        for name, found in check_channels(settings)
+    ]
 
 
 def exit_code_of(checks: Sequence[Check]) -> int:

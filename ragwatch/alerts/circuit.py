@@ -65,6 +65,19 @@ class Circuit:
         since = self.since if self.closed else now
         return Circuit(True, reason, since, self.failing or now, self.failures + 1, None, True, fingerprint)
 
+    def to_json(self) -> dict[str, Json]:
+        """Return what the note holds, as the head of this module says."""
+        return {
+            "state": "closed" if self.closed else "open",
+            "reason": self.reason,
+            "since": _iso(self.since),
+            "failing": _iso(self.failing),
+            "failures": self.failures,
+            "retry_at": _iso(self.retry_at),
+            "permanent": self.permanent,
+            "fingerprint": self.fingerprint,
+        }
+
 
 def read_circuit(notes: Notes, collection: str, channel: str) -> Circuit:
     """Return what the note says; a channel without one is used."""
@@ -90,25 +103,12 @@ def write_circuit(notes: Notes, collection: str, channel: str, circuit: Circuit,
     if circuit == read_circuit(notes, collection, channel):
         return
     key = f"{collection}/{channel}"
-    value = _json(circuit if circuit.since else replace(circuit, since=now))
+    value = (circuit if circuit.since else replace(circuit, since=now)).to_json()
     for _ in range(3):
         known = notes.note(KIND, key)
         with suppress(OvertakenError):
             notes.write_note(KIND, key, value, now, expected=known.version if known else 0)
             return
-
-
-def _json(circuit: Circuit) -> dict[str, Json]:
-    return {
-        "state": "closed" if circuit.closed else "open",
-        "reason": circuit.reason,
-        "since": _iso(circuit.since),
-        "failing": _iso(circuit.failing),
-        "failures": circuit.failures,
-        "retry_at": _iso(circuit.retry_at),
-        "permanent": circuit.permanent,
-        "fingerprint": circuit.fingerprint,
-    }
 
 
 def _iso(moment: datetime | None) -> str | None:
