@@ -230,7 +230,7 @@ def gather(
         blocked=tuple(blocks(ledger, collection)),
         days=tuple(found.days.values()),
         audits=_audits(found.audits),
-        probes={name: _measured(points) for name, points in sorted(found.probes.items())},
+        probes={name: _measured(points) for name, points in found.probes.items()},
         jobs=dict(sorted(found.jobs.items())),
         work=found.work,
     )

@@ -196,13 +196,14 @@ def _ended(report: Report, frame: Frame) -> str:
     if not report.ended:
         return '<p class="dim">None was resolved in the period.</p>'
     rows = "".join(
-        f"<tr><td>{one.first_seen:%d %b %H:%M}</td><td>{span(_seconds(one))}</td>"
+        f'<tr><td class="whole">{one.first_seen:%d %b %H:%M}</td><td class="whole">{span(_seconds(one))}</td>'
         f'<td class="{_SEVERITY_TONE[one.problem.severity]}">{one.problem.severity.label}</td>'
         f"<td><bdi>{plain(one.problem.summary)}</bdi></td><td>{lifetime(one, frame)}</td></tr>"
         for one in report.ended[:SHOWN]
     )
-    head = _head("resolved: since", "lasted", "severity", "what", "in the period")
-    return f'<div class="scroll"><table>{head}{rows}</table></div>{_rest(len(report.ended), "resolved ones")}'
+    head = _head("since", "lasted", "severity", "what", "in the period")
+    table = f'<div class="scroll"><table>{head}{rows}</table></div>'
+    return f'<h3 class="after">Resolved</h3>{table}{_rest(len(report.ended), "resolved ones")}'
 
 
 def _seconds(incident: Incident) -> float:
@@ -235,12 +236,12 @@ def _fresh(one: Freshness) -> str:
     times = (span(value) for value in (lag.p50_s, lag.p95_s, lag.max_s)) if lag else ("·", "·", "·")
     left = one.budget_left
     budget = "" if left is None else meter(left, "bad" if left <= 0 else "good", budget_text(one)) + budget_text(one)
-    pending = f"{one.pending:,}" + (f", {one.pending_late:,} late" if one.pending_late else "")
+    pending = f"{one.pending:,}" + (f" ({one.pending_late:,} late)" if one.pending_late else "")
     return (
-        f'<tr><td>{name(one.source)}</td><td>{one.change}</td><td class="{tone}">{word}</td><td>{goal_text(one)}</td>'
-        f"<td>{in_time_text(one)}</td><td>{budget}</td>"
+        f'<tr><td>{name(one.source)}</td><td>{one.change}</td><td class="{tone}">{word}</td>'
+        f'<td class="whole">{goal_text(one)}</td><td class="whole">{in_time_text(one)}</td><td>{budget}</td>'
         + "".join(f'<td class="n">{value}</td>' for value in times)
-        + f"<td>{pending}</td></tr>"
+        + f'<td class="whole">{pending}</td></tr>'
     )
 
 

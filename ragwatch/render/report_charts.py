@@ -10,7 +10,7 @@ from html import escape
 from itertools import pairwise
 from statistics import median
 
-from ragwatch.health.findings import Status
+from ragwatch.health.findings import Severity, Status
 from ragwatch.health.incidents import Incident
 from ragwatch.report import Audited, Day, Measured
 
@@ -148,7 +148,7 @@ def lifetime(incident: Incident, frame: Frame) -> str:
     left = frame.x(incident.first_seen)
     width = max(frame.x(incident.resolved or frame.end) - left, 6.0)
     left = min(left, WIDTH - width)
-    tone = "f-bad" if incident.resolved is None else "f-unsure"
+    tone = "f-bad" if incident.problem.severity is Severity.ERROR else "f-unsure"
     ended = f" to {_when(incident.resolved)}" if incident.resolved else " until now"
     track = f'<rect class="track" y="35" width="{WIDTH:.0f}" height="30"/>'
     said = f"{_when(incident.first_seen)}{ended}"

@@ -11,7 +11,8 @@ body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:66rem;background:var(--bac
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums}
 header{display:flex;flex-wrap:wrap;align-items:baseline;gap:.25rem 1rem;margin:0 0 1.25rem}
 h1{font-size:1.6rem;line-height:1.2;margin:0;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:0 0 .25rem}
-h3{font-size:.95rem;margin:0}p{margin:.25rem 0;overflow-wrap:anywhere}header p{flex-basis:100%;margin:0}
+h3{font-size:.95rem;margin:0}.after{margin-top:1rem}
+p{margin:.25rem 0;overflow-wrap:anywhere}header p{flex-basis:100%;margin:0}
 section{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.1rem 1.25rem;margin:0 0 1rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:1rem;margin:0 0 1rem}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:.9rem 1.1rem}
@@ -25,11 +26,11 @@ figure{margin:.75rem 0 0}figcaption{display:flex;flex-wrap:wrap;justify-content:
 .plot .y{display:flex;flex-direction:column;justify-content:space-between;text-align:right;line-height:1}
 .plot .x{grid-column:2;display:flex;justify-content:space-between}
 svg{display:block;width:100%;overflow:visible}svg *{vector-effect:non-scaling-stroke}
-.strip{height:1.9rem}.bars{height:4.5rem}.line{height:7rem}.when{height:.5rem;min-width:6rem}
+.strip{height:1.9rem}.bars{height:4.5rem}.line{height:7rem}.when{height:.5rem;min-width:7rem;margin:.4rem 0}
 .frame{stroke:var(--line);fill:none}.track{fill:var(--line)}
 .f-good{fill:var(--good-fill)}.f-bad{fill:var(--bad-fill)}.f-unsure{fill:var(--unsure-fill)}.f-none{fill:var(--line)}
 .trend{fill:none;stroke:var(--accent);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.band{fill:var(--band)}
-.dot{fill:none;stroke:var(--accent);stroke-width:5;stroke-linecap:round}.dot.worse{stroke:var(--bad-fill);stroke-width:9}
+.dot{fill:none;stroke:var(--accent);stroke-width:4;stroke-linecap:round}.dot.worse{stroke:var(--bad-fill);stroke-width:9}
 .many{display:grid;grid-template-columns:repeat(auto-fit,minmax(19rem,1fr));gap:.25rem 1.75rem}
 .key{display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.6rem 0 0;font-size:.8rem;color:var(--dim)}
 .key i{display:inline-block;width:.7rem;height:.7rem;border-radius:.15rem;margin-right:.35rem}
@@ -38,8 +39,8 @@ svg{display:block;width:100%;overflow:visible}svg *{vector-effect:non-scaling-st
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:.5rem 0 0}
 th,td{text-align:left;padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child td{border-bottom:0}th{font-weight:500;color:var(--dim);font-size:.8rem}
-td{overflow-wrap:anywhere;min-width:4rem}
-.n{text-align:right}td.n{white-space:nowrap}
+td{overflow-wrap:break-word;max-width:24rem}
+.n{text-align:right}td.n,.whole{white-space:nowrap}
 .incident{border-top:1px solid var(--line);padding:.7rem 0}.incident:last-child{padding-bottom:0}
 ul{margin:.25rem 0;padding-left:1.1rem;color:var(--dim)}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,monospace;background:var(--back);border:1px solid var(--line);
