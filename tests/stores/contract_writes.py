@@ -1,12 +1,40 @@
 """What every `Store` promises about upserts, payload changes and deletes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from ragwatch.errors import StoreError
+from ragwatch.errors import LeaseLostError, StoreError
 from ragwatch.index.points import Key, StoredPoint
-from ragwatch.ports import Where
-from tests.stores.contract import DIMENSION, Stores, foreign, ids, numbered, point, vector
+from ragwatch.index.spec import Distance
+from ragwatch.ports import Store, Where
+from tests.stores.contract import DIMENSION, MANIFEST, Stores, foreign, ids, numbered, point, vector
+
+WRITES: dict[str, Callable[[Store, Store], None]] = {
+    "upsert": lambda store, _: store.upsert([point(2)]),
+    "set payload": lambda store, _: store.set_payload([(numbered(1), {"text": "other"})]),
+    "set payload whole": lambda store, _: store.set_payload([(numbered(1), {"text": None})]),
+    "delete": lambda store, _: store.delete([numbered(1)], revision="r1"),
+    "write the manifest": lambda store, _: store.write_manifest(MANIFEST),
+    "switch an alias": lambda store, new: store.switch_alias(f"{_name(new)}-alias", _name(store)),
+    "create": lambda _, new: new.create(DIMENSION, Distance.COSINE, MANIFEST),
+    "drop": lambda store, _: store.drop(),
+}
+
+
+def _name(store: Store) -> str:
+    found = store.describe()
+    return found.name if found else "none"
+
+
+def _shown(store: Store) -> tuple[object, ...]:
+    points = [(one.id, one.payload) for one in store.scroll()]
+    return store.describe(), points, [alias for alias, to in store.aliases().items() if to == _name(store)]
+
+
+def _refuse(timeout_s: float) -> None:
+    raise LeaseLostError("no longer ours")
 
 
 class WriteContract:
@@ -126,3 +154,34 @@ class WriteContract:
         assert [hit.id for hit in store.search(vector(1.0), 1)] == ["42"]
         store.delete(["42"], revision="r1")
         assert store.fetch(["42"]) == []
+
+    @pytest.mark.parametrize("write", WRITES)
+    def test_what_the_fence_refuses_is_not_written(self, stores: Stores, write: str) -> None:
+        store, new = stores.filled([point(1)]), stores.open(stores.name("new"))
+        before = _shown(store)
+        for one in (store, new):
+            one.fence(_refuse)
+        with pytest.raises(LeaseLostError, match="no longer ours"):
+            WRITES[write](store, new)
+        assert _shown(store) == before
+        assert new.describe() is None
+        for one in (store, new):
+            one.fence(None)
+        WRITES[write](store, new)
+
+    def test_the_fence_is_asked_for_every_request_and_for_no_reading(self, stores: Stores) -> None:
+        store = stores.filled()
+        asked: list[float] = []
+        store.fence(asked.append)
+        store.upsert([point(i) for i in range(1200)])
+        requests = len(asked)
+        assert requests >= (1 if type(store).__name__ == "MemoryStore" else 3)
+        assert all(timeout_s >= 0 for timeout_s in asked)
+        list(store.scroll(vectors=True))
+        store.describe()
+        store.facet(Key.DOCUMENT)
+        store.search(vector(1.0), 3)
+        assert len(asked) == requests
+        store.fence(None)
+        store.delete([numbered(1)], revision="r1")
+        assert len(asked) == requests
