@@ -39,7 +39,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Trial:
     """What one channel made of a test message."""
 
     channel: str
@@ -148,7 +148,7 @@ def check_channels(settings: Settings) -> list[tuple[str, RagwatchError | str]]:
     return found
 
 
-def send_tests(path: Path, name: str | None) -> list[Tested]:
+def send_tests(path: Path, name: str | None) -> list[Trial]:
     """Send a test message now, past the outbox, to one channel or all; what answers is open again.
 
     Raises `NotFoundError` where there is no such channel, or none at all.
@@ -158,7 +158,7 @@ def send_tests(path: Path, name: str | None) -> list[Tested]:
         return [_send_test(settings, ledger, section) for section in _chosen(settings, name)]
 
 
-def _send_test(settings: Settings, ledger: Ledger, section: ChannelConfig) -> Tested:
+def _send_test(settings: Settings, ledger: Ledger, section: ChannelConfig) -> Trial:
     now, collection = utc_now(), settings.config.collection
     known = read_circuit(ledger, collection, section.name)
     fingerprint = "unusable"
@@ -168,13 +168,13 @@ def _send_test(settings: Settings, ledger: Ledger, section: ChannelConfig) -> Te
         receipt = channel.send(_message(sample(settings, Event.TEST, now), section.name, now), now=now)
     except (ChannelClosedError, ConfigError) as error:
         write_circuit(ledger, collection, section.name, known.shut(error.fact, now, fingerprint), now)
-        return Tested(section.name, False, error.fact, error.hint, error.exit_code)
+        return Trial(section.name, False, error.fact, error.hint, error.exit_code)
     except RagwatchError as error:
         if isinstance(error, MessageRefusedError):
             write_circuit(ledger, collection, section.name, known.taken(now), now)
-        return Tested(section.name, False, error.fact, error.hint, ExitCode.UNREACHABLE)
+        return Trial(section.name, False, error.fact, error.hint, ExitCode.UNREACHABLE)
     write_circuit(ledger, collection, section.name, known.taken(now), now)
-    return Tested(section.name, True, ", ".join(f"{key} {value}" for key, value in sorted(receipt.items())))
+    return Trial(section.name, True, ", ".join(f"{key} {value}" for key, value in sorted(receipt.items())))
 
 
 def outbox(path: Path, state: MessageState | None, limit: int) -> OutboxView:

@@ -92,7 +92,8 @@ class Sender:
 
     @property
     def described(self) -> str:
-        return f"channel {self.settings.name} ({self.settings.where})"
+        """How errors begin. The channel's name stands beside them wherever they are shown."""
+        return self.settings.where
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: "_Deadline", now: datetime) -> Answer:
         sent = {**headers, "Accept-Encoding": "identity", "User-Agent": f"ragwatch/{__version__}"}

@@ -27,10 +27,10 @@ def send_test_command(
     """Send a test message now and say what each channel answered; one that was closed is open again if it takes it."""
     from ragwatch.app_alerts import send_tests
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.render.alerts import tested_text
+    from ragwatch.render.alerts import trials_text
 
     tests = send_tests(config, channel)
-    Terminal(as_json, quiet).result(tested_text(tests), {"channels": [test.to_json() for test in tests]})
+    Terminal(as_json, quiet).result(trials_text(tests), {"channels": [test.to_json() for test in tests]})
     return next((int(test.exit_code) for test in tests if not test.taken), int(ExitCode.DONE))
 
 

@@ -17,14 +17,14 @@ from ragwatch.render.text import ago
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragwatch.app_alerts import OutboxView, Tested
+    from ragwatch.app_alerts import OutboxView, Trial
     from ragwatch.incident_ports import Message
 
 SHOWN_ID = 12
 _STYLE = {"waiting": "yellow", "sent": "green", "failed": "bold red"}
 
 
-def tested_text(tests: Sequence[Tested]) -> RenderableType:
+def trials_text(tests: Sequence[Trial]) -> RenderableType:
     """Return what each channel answered; a failure is followed by what to do."""
     parts: list[RenderableType] = []
     for test in tests:
@@ -61,12 +61,14 @@ def outbox_text(view: OutboxView) -> RenderableType:
 def _channels(view: OutboxView) -> Iterable[RenderableType]:
     for name, circuit in view.circuits.items():
         if circuit.closed:
-            then = f"ragwatch alerts test {name}" if circuit.permanent else f"tried again {_when(circuit.retry_at)}"
-            yield Text(f"CLOSED  channel {name}: {circuit.reason} ({then})", style="bold red")
-        elif circuit.failures:
-            yield Text(
-                f"BUSY  channel {name}: {circuit.reason} (tried again {_when(circuit.retry_at)})", style="yellow"
+            then = (
+                f"once mended: ragwatch alerts test {name}"
+                if circuit.permanent
+                else f"tried again {_when(circuit.retry_at)}"
             )
+            yield Text(f"CLOSED  channel {name}: {circuit.reason}; {then}", style="bold red")
+        elif circuit.failures:
+            yield Text(f"BUSY  channel {name}: {circuit.reason}; tried again {_when(circuit.retry_at)}", style="yellow")
 
 
 def _tried(message: Message, now: datetime) -> str:
@@ -80,7 +82,7 @@ def _tried(message: Message, now: datetime) -> str:
 
 
 def _when(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "now"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "now"
 
 
 def preview_text(shown: Sequence[tuple[str, str, Json]]) -> RenderableType:

@@ -50,7 +50,7 @@ class Fail:
     """Silence; the connection broken before the request is read; one byte at a time; the answer lost; no end."""
 
 
-Behaviour = Say | Fail | Callable[[Received], Say]
+Behaviour = Say | Fail | Callable[[Received], Say | Fail]
 
 
 class Receiver:
@@ -86,13 +86,13 @@ class Receiver:
             thread.join()
             self._server.server_close()
 
-    def arrived(self, request: Received) -> Behaviour:
+    def arrived(self, request: Received) -> Say | Fail:
         with self.lock:
             behaviour = self.script.popleft() if self.script else self.always
-            if behaviour == Fail("reset"):
-                return behaviour
             if not isinstance(behaviour, Say | Fail):
                 behaviour = behaviour(request)
+            if behaviour == Fail("reset"):
+                return behaviour
             self.received.append(request)
             self.arrivals.append(time.monotonic())
             if isinstance(behaviour, Fail) or 200 <= behaviour.status < 300:
@@ -121,11 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         behaviour = self.server.owner.arrived(Received(self.path, dict(self.headers), body))
         self.close_connection = True
-        if isinstance(behaviour, Fail):
-            with suppress(OSError):
+        with suppress(OSError):
+            if isinstance(behaviour, Fail):
                 self._fail(behaviour.how)
-        elif isinstance(behaviour, Say):
-            self._say(behaviour)
+            else:
+                self._say(behaviour)
 
     def _say(self, say: Say) -> None:
         content = say.body.encode()

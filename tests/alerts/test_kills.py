@@ -1,0 +1,15 @@
+"""Killed at any moment, with receivers that misbehave: everything arrives, in order. benchmarks/outbox.py does more."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.alerts.kills import kill_and_check
+
+
+@pytest.mark.parametrize("seed", [7])
+def test_no_kill_loses_doubles_or_reorders_an_alert(tmp_path: Path, seed: int) -> None:
+    outcome = kill_and_check(tmp_path, kills=12, incidents=8, seed=seed, longest_s=0.5)
+    assert not outcome.faults
+    assert outcome.kills > 6
+    assert sum(arrived.duplicates for arrived in outcome.channels.values()) > 0
