@@ -24,6 +24,8 @@ collection = {collection}
 {store}
 # layout = "plain"              # whose payload shape: plain, langchain or haystack
 # distance = "cosine"           # cosine, dot, euclid or manhattan
+# sparse_vector = "text"        # a sparse vector beside the dense one, for hybrid search
+# sparse_encoder = "qdrant/bm25"  # or "module:name" of a callable: (texts, kind) -> (indices, values) of each
 
 [encoder]
 # A local path, an installed package's model, or a hub name; or kind = "openai" with base_url, model, dimensions.
@@ -61,12 +63,13 @@ source_shrink = 0.20
 # Golden queries: `ragwatch golden generate` makes some, `ragwatch probe` asks them.
 golden = "golden.jsonl"
 k = 10
+# search = "hybrid"             # dense and sparse vectors; fusion = "rrf" or "dbsf"
 # similarity = false            # do not compare results with the evidence by meaning
 # Of your own pipeline instead of the collection:
 # retriever = "http"
 # url = "http://127.0.0.1:8000/retrieve"
 
-# [judge]  # for `ragwatch probe --tier judge`; needs: pip install "ragwatchd[ragas]"
+# [judge]  # for `probe --tier judge` and `golden generate --with-judge`; needs: pip install "ragwatchd[ragas]"
 # base_url = "http://127.0.0.1:8080/v1"
 # model = "the-judge"
 # api_key_env = "JUDGE_KEY"

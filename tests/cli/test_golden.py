@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ragwatch.errors import ExitCode
 from tests.cli.conftest import Workspace
+from tests.servers.writing_judge import WritingJudge
 
 TOPICS = ("refund", "parcel", "tower", "keypad", "courier", "depot", "battery", "sensor", "label", "account")
 
@@ -86,6 +88,76 @@ def test_the_configuration_names_the_file(library: Workspace) -> None:
     value = library.ragwatch("golden", "generate", "--count", "5", "--yes", "--json").value
     assert value["k"] == 3
     assert len(lines(library, "tests/mine.jsonl")) == 5
+
+
+# --- generate --with-judge ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judge() -> Iterator[WritingJudge]:
+    with WritingJudge().running() as server:
+        assert isinstance(server, WritingJudge)
+        yield server
+
+
+@pytest.fixture
+def judged(workspace: Workspace, judge: WritingJudge) -> Workspace:
+    """Documents with names in their sentences, indexed, and a judge that writes."""
+    for town, topic in zip(("Aldham", "Berwick", "Corbrook", "Dunmore"), TOPICS, strict=False):
+        workspace.write(
+            f"{town}.md",
+            f"# {town}\n\nEvery {topic} form of {town} is kept for twelve months in the {topic} archive.\n\n"
+            f"Lost {topic} papers are written again within one week by a sworn clerk.\n",
+        )
+    section = (
+        f'[judge]\nbase_url = "{judge.base_url}"\nmodel = "a-writer"\nretries = 0\nprice_per_million_tokens = 2.0\n'
+    )
+    workspace.configure("[[sources]]", f"{section}\n[[sources]]")
+    assert workspace.ragwatch("reindex", "--yes").code == 0
+    return workspace
+
+
+def test_a_judge_writes_queries_and_its_cost_is_shown(judged: Workspace, judge: WritingJudge) -> None:
+    outcome = judged.ragwatch("golden", "generate", "--with-judge", "--count", "2", "--yes")
+    assert outcome.code == ExitCode.DONE, outcome.err
+    said = " ".join(outcome.out.split())
+    assert f"{len(judge.requests)} requests, 0 from the cache" in said
+    assert "USD" in said
+    assert "2 kept" in said
+    assert "ragwatch golden review" in outcome.err
+    assert all(line["origin"] == "ragas" and "ragas" in str(line["tags"]) for line in lines(judged))
+    again = judged.ragwatch("golden", "generate", "--with-judge", "--count", "2", "--dry-run", "--json").value
+    assert again["known"] > 0
+    assert again["judge"]["usage"]["cached"] > 0
+    assert len(lines(judged)) == 2
+
+
+def test_over_budget_what_was_written_is_kept(judged: Workspace) -> None:
+    judged.configure("retries = 0", "retries = 0\nbudget_tokens = 3000\nconcurrency = 1\nmax_tokens = 200")
+    outcome = judged.ragwatch("golden", "generate", "--with-judge", "--count", "50", "--yes")
+    assert outcome.code == ExitCode.INCOMPLETE
+    assert "ended early: budget tokens" in " ".join(outcome.out.split())
+    assert 0 < len(lines(judged)) < 50
+
+
+def test_without_a_judge_none_is_invented(library: Workspace) -> None:
+    outcome = library.ragwatch("golden", "generate", "--with-judge")
+    assert outcome.code == ExitCode.USAGE
+    assert "no judge is configured" in outcome.err
+    assert "set judge.base_url and judge.model" in outcome.err
+    assert not (library.folder / "golden.jsonl").exists()
+
+
+def test_without_the_extra_the_error_says_what_to_install(judged: Workspace, judge: WritingJudge) -> None:
+    python = judged.folder / "python"
+    python.write_text("#!/bin/sh\necho No module named ragas >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    judged.configure("retries = 0", f'retries = 0\npython = "{python}"')
+    outcome = judged.ragwatch("golden", "generate", "--with-judge")
+    assert outcome.code == ExitCode.USAGE
+    assert "No module named ragas" in outcome.err
+    assert "pip install 'ragwatchd[ragas]'" in outcome.err
+    assert judge.requests == []
 
 
 # --- import --------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Golden queries as people read them; `python -m tests.render.test_golden` writes the golden files anew."""
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from rich.console import Console, RenderableType
 from ragwatch.coverage import Coverage, Suggestion
 from ragwatch.golden_filter import Filter, Generated
 from ragwatch.health.coverage import Shift, Traffic
+from ragwatch.health.outcomes import Outcome
 from ragwatch.probes.evidence import NONE, PRESENT, Evidence, EvidenceState
 from ragwatch.probes.golden import GoldenFile
 from ragwatch.probes.golden_import import Imported, Matched
+from ragwatch.probes.ragas_testset import SynthesisReport
+from ragwatch.probes.ragas_types import Reason, Usage
 from ragwatch.render.golden import card_text, coverage_text, generated_text, imported_text, listed_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,6 +35,31 @@ GENERATED = Generated(
     {1: 1, 3: 1},
     {"definition": 1, "time": 1, "source docs": 2},
     55,
+)
+REPORT = SynthesisReport(
+    tried=Counter(describe=9, persona=3, relate=1, single_hop=6, multi_hop_specific=2),
+    done=Counter(describe=7, persona=3, relate=1, single_hop=4, multi_hop_specific=1),
+    usage=Usage(requests=61, cached=2, prompt_tokens=24_000, answer_tokens=3_100, cost=0.0542, currency="USD"),
+)
+for step, outcome, reason, detail in (
+    ("describe", Outcome.JUDGE_ERROR, Reason.MALFORMED, "NEROutput: entities: list_type"),
+    ("describe", Outcome.JUDGE_ERROR, Reason.TIMEOUT, "no answer within 60 s"),
+    ("single_hop", Outcome.JUDGE_ERROR, Reason.NOTHING_TO_ASK, ""),
+    ("single_hop", Outcome.NOT_RUN, Reason.BUDGET_TOKENS, "27,100 of 28,000 tokens are used"),
+    ("multi_hop_specific", Outcome.NOT_RUN, Reason.BUDGET_TOKENS, "27,100 of 28,000 tokens are used"),
+):
+    REPORT.failed[step, outcome, reason] = 1
+    REPORT.details[step, outcome, reason] = detail
+WRITTEN = replace(
+    GENERATED,
+    lines=(LINE, {**LINE, "also": [{"source": "docs", "document": "b.md", "quote": "Tokens are for one app."}]}),
+    filter=Filter(5, 5, 0, 0, 1, 0, 2, unsupported=1, copies=1),
+    synthesis=REPORT,
+)
+STOPPED = replace(
+    WRITTEN,
+    wanted=9,
+    synthesis=replace(REPORT, stopped=Reason.BUDGET_TOKENS, detail="27,100 of 28,000 tokens are used"),
 )
 IMPORTED = Imported(
     (LINE, LINE, LINE),
@@ -86,6 +115,8 @@ BEYOND = replace(
 SCREENS: dict[str, Callable[[], RenderableType]] = {
     "golden_generated": lambda: generated_text(GENERATED),
     "golden_generated_few": lambda: generated_text(replace(GENERATED, wanted=9, faults=("docs: a.md: not UTF-8",))),
+    "golden_written": lambda: generated_text(WRITTEN),
+    "golden_written_stopped": lambda: generated_text(STOPPED),
     "golden_imported": lambda: imported_text(IMPORTED),
     "golden_listed": lambda: listed_text(FILE, FILE.entries, None),
     "golden_listed_evidence": lambda: listed_text(FILE, FILE.entries, STATES),
