@@ -17,6 +17,7 @@ from ragwatch.cli.daemon import daemon
 from ragwatch.cli.encoder import encoder
 from ragwatch.cli.freshness import freshness, policy
 from ragwatch.cli.golden import golden
+from ragwatch.cli.incidents import ack, incidents_app, resolve, snooze
 from ragwatch.cli.job import jobs
 from ragwatch.cli.migrate import migrate
 from ragwatch.cli.options import (
@@ -29,6 +30,7 @@ from ragwatch.cli.options import (
     severity_of,
 )
 from ragwatch.cli.probe import baseline_app, probe_app
+from ragwatch.cli.report import prune, report
 from ragwatch.errors import ConfigError, ExitCode, RagwatchError
 
 if TYPE_CHECKING:
@@ -299,18 +301,20 @@ def _confirm(
 app.command()(audit)
 app.command()(freshness)
 app.command()(policy)
+app.command()(report)
+app.command()(prune)
 app.add_typer(probe_app, name="probe")
 app.add_typer(baseline_app, name="baseline", no_args_is_help=True)
 
 
 @app.command()
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
-    """Say what the last runs found, and how old that is. Asks neither source nor index."""
+    """Say what the last runs found, how old that is, and what is open. Asks neither source nor index."""
     from ragwatch.app_incidents import current_status
     from ragwatch.cli.terminal import Terminal
     from ragwatch.health.findings import Status
+    from ragwatch.render.incidents import status_text
     from ragwatch.render.machine import status_json
-    from ragwatch.render.text import status_text
 
     known = current_status(config)
     Terminal(as_json, quiet).result(status_text(known), status_json(known))
@@ -338,6 +342,10 @@ def history(
 
 app.command()(daemon)
 app.add_typer(jobs, name="job", no_args_is_help=True)
+app.add_typer(incidents_app, name="incidents")
+app.command()(ack)
+app.command()(snooze)
+app.command()(resolve)
 app.add_typer(alerts, name="alerts", no_args_is_help=True)
 app.add_typer(encoder, name="encoder")
 app.add_typer(golden, name="golden")

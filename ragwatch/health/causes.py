@@ -100,7 +100,6 @@ _BLINDING = frozenset(
     {
         Cause.STORE_UNREACHABLE,
         Cause.ENCODER_UNREACHABLE,
-        Cause.SOURCE_UNREACHABLE,
         Cause.CHECK_FAILED,
         Cause.REPAIR_FAILED,
     }

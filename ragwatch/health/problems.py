@@ -198,17 +198,17 @@ def _is_close(finding: Finding) -> bool:
 
 
 WORDS: Mapping[str, str] = {
-    Cause.INDEX_BEHIND: "{n} of {where} not in the index as the source has it",
+    Cause.INDEX_BEHIND: "the index is behind {where}: {n}",
     Cause.UNREADABLE: "{n} of {where} cannot be read",
-    Cause.QUARANTINED: "{n} of {where} refused by the encoder",
-    Cause.TRUNCATED: "{n} of {where} with chunks that are longer than the encoder's window",
+    Cause.QUARANTINED: "the encoder refuses {n} of {where}",
+    Cause.TRUNCATED: "chunks of {n} of {where} are longer than the encoder's window",
     Cause.ENCODER_DRIFT: "the encoder no longer gives the vectors that it gave",
     Cause.CHUNKER_CHANGED: "the index was cut by another chunker than the configured one",
     Cause.ENCODER_CHANGED: "the index was made by another encoder than the configured one",
     Cause.LAYOUT_CHANGED: "the index does not fit the configuration",
     Cause.COLLECTION_MISSING: "the collection does not exist",
-    Cause.VECTORS_WRONG: "{n} with vectors that are not of their text and encoder",
-    Cause.DEGENERATE: "{n} with degenerate vectors",
+    Cause.VECTORS_WRONG: "the vectors of {n} are not of their text and encoder",
+    Cause.DEGENERATE: "degenerate vectors in {n}",
     Cause.FOREIGN: "the collection holds points that ragwatch did not write",
     Cause.MANIFEST_MISSING: "the collection carries no manifest of ragwatch's",
     Cause.PAYLOAD_INDEX_MISSING: "the collection lacks payload indexes",
@@ -222,7 +222,7 @@ def _summary(cause: Cause, source: str, found: Sequence[Finding]) -> str:
     kinds = [one.kind for one in found]
     if cause is Cause.INDEX_BEHIND:
         counted = ", ".join(f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds))
-        return f"{text}: {counted}"
+        return f"{text} ({counted})"
     return text
 
 

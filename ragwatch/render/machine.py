@@ -56,5 +56,8 @@ def status_json(known: KnownStatus) -> dict[str, Json]:
     return {
         "status": str(known.status),
         "collection": known.collection,
+        "since": known.since.isoformat() if known.since else None,
+        "reasons": list(known.reasons),
         **{name.replace(" ", "_"): run_json(run) if run else None for name, run in known.last.items()},
+        "incidents": [one.to_json() for one in known.incidents],
     }

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ragwatch.estimate import Estimate
     from ragwatch.index.guards import Breach
     from ragwatch.index.plan import Plan
-    from ragwatch.known import KnownStatus
     from ragwatch.ports import RunRecord
     from ragwatch.reindex import ReindexReport
     from ragwatch.scan import ScanReport
@@ -192,16 +191,8 @@ def reindex_text(report: ReindexReport) -> RenderableType:
     return Group(*parts)
 
 
-def status_text(known: KnownStatus) -> RenderableType:
-    """Return what is known from the last runs, with its age; no run is shown as unknown."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, run in known.last.items():
-        table.add_row(name, _run_line(run, known.now))
-    head = Text.assemble((str(known.status).upper(), STATUS_STYLE[known.status]), f"  collection {known.collection}")
-    return Group(head, table)
-
-
-def _run_line(run: RunRecord | None, now: datetime) -> str:
+def run_line(run: RunRecord | None, now: datetime) -> str:
+    """Return how old a run is, how it ended, and what it found."""
     if run is None:
         return "never"
     details = _what_was_found(run.summary)
@@ -247,3 +238,9 @@ def _what_was_found(summary: Mapping[str, Json]) -> str:
         return f"{summary.get('wrong')} of {summary['audited']} vectors wrong"
     found = summary.get("counts")
     return ", ".join(f"{count} {kind}" for kind, count in found.items()) if isinstance(found, dict) else ""
+
+
+def forgotten_text(forgotten: Mapping[str, int]) -> RenderableType:
+    """Return what was forgotten, by table."""
+    gone = ", ".join(f"{count:,} {name}" for name, count in forgotten.items() if count)
+    return Text(f"Forgot {gone}." if gone else "Nothing is old enough to be forgotten.")

@@ -20,7 +20,8 @@ from ragwatch.known import known_status
 from ragwatch.ports import RunRecord
 from ragwatch.reindex import ReindexReport
 from ragwatch.render.doctor import doctor_text
-from ragwatch.render.text import history_text, plan_text, reindex_text, scan_text, status_text
+from ragwatch.render.incidents import status_text
+from ragwatch.render.text import history_text, plan_text, reindex_text, scan_text
 from ragwatch.scan import ScanReport
 from tests.fakes.memory_state import MemoryState
 
