@@ -1,17 +1,12 @@
 """Freshness, wired from a configuration."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from ragwatch.app import load, utc_now
 from ragwatch.config_daemon import ObjectiveConfig
 from ragwatch.config_sections import Config
-from ragwatch.freshness import measure_freshness
 from ragwatch.health.objectives import Freshness, Objective
 from ragwatch.incident_ports import Change
-from ragwatch.wiring import make_state
 
 KINDS: tuple[Change, ...] = ("edit", "addition", "deletion")
 
@@ -45,12 +40,3 @@ def _section(sections: tuple[ObjectiveConfig, ...], source: str, change: Change)
     named = [section for section in sections if getattr(section, change) is not None]
     own = [section for section in named if section.source == source]
     return next(iter(own or [section for section in named if section.source is None]), None)
-
-
-def freshness_report(path: Path) -> FreshnessReport:
-    """Measure freshness from the state database alone."""
-    settings = load(path)
-    collection, now = settings.config.collection, utc_now()
-    with closing(make_state(settings.config, settings.base)) as ledger:
-        numbers = measure_freshness(ledger, collection, objectives_of(settings.config), now)
-    return FreshnessReport(collection, now, numbers)

@@ -3,10 +3,9 @@
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragwatch.app import Settings, estimate_plan, holder_name, load, utc_now
+from ragwatch.app import Settings, estimate_plan, holder_name, utc_now
 from ragwatch.config_daemon import AlertsConfig, PolicyConfig
 from ragwatch.errors import NotFoundError
 from ragwatch.health.autonomy import Level, Licence, Rules
@@ -76,18 +75,6 @@ def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":
             routes=routes_of(config.alerts),
             link=config.alerts.link or "",
         )
-
-
-def policy_status(path: Path) -> PolicyStatus:
-    """Compute the level in force from the state database alone."""
-    from ragwatch.policy import VERB, blocks, current_licence
-
-    settings = load(path)
-    collection, rules = settings.config.collection, rules_of(settings.config.policy)
-    with closing(make_state(settings.config, settings.base)) as ledger:
-        last = next(iter(ledger.runs(collection=collection, verb=VERB, limit=1)), None)
-        current = current_licence(ledger, collection, rules)
-        return PolicyStatus(collection, rules, current, tuple(blocks(ledger, collection)), last, utc_now())
 
 
 def kept_plan(state: State, prefix: str) -> Plan:

@@ -27,7 +27,8 @@ def read_duration(value: Any) -> timedelta:
     return timedelta(**{UNITS[match[2]]: float(match[1])})
 
 
-def _positive(value: timedelta) -> timedelta:
+def positive(value: timedelta) -> timedelta:
+    """Return a duration that is longer than nothing. Raises `ValueError` naming the rule."""
     if value <= timedelta():
         raise ValueError("must be longer than nothing")
     return value
@@ -40,5 +41,5 @@ def _known_zone(name: str) -> str:
 
 
 Span = Annotated[timedelta, BeforeValidator(read_duration)]
-Duration = Annotated[timedelta, BeforeValidator(read_duration), AfterValidator(_positive)]
+Duration = Annotated[timedelta, BeforeValidator(read_duration), AfterValidator(positive)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

@@ -12,7 +12,7 @@ from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident, Phase
 from ragwatch.health.objectives import Freshness, Objective
 from ragwatch.incident_ports import Ledger
-from ragwatch.known import KnownStatus, known_status
+from ragwatch.known import OVERDUE, KnownStatus, known_status
 from ragwatch.policy import BY, blocks, current_licence
 from ragwatch.ports import RunRecord
 
@@ -205,9 +205,16 @@ class _Gathering:
 
 
 def gather(
-    ledger: Ledger, collection: str, *, now: datetime, days: int, objectives: Sequence[Objective], rules: Rules
+    ledger: Ledger,
+    collection: str,
+    *,
+    now: datetime,
+    days: int,
+    objectives: Sequence[Objective],
+    rules: Rules,
+    overdue: Mapping[str, timedelta] = OVERDUE,
 ) -> Report:
-    """Gather what the last `days` days say. Asks neither source nor index."""
+    """Gather what the last `days` days say; `overdue` as for `known_status`. Asks neither source nor index."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - timedelta(days=days - 1)
     calendar = [since + timedelta(days=number) for number in range(days)]
@@ -221,7 +228,7 @@ def gather(
         collection=collection,
         now=now,
         since=since,
-        known=known_status(ledger, collection, now),
+        known=known_status(ledger, collection, now, overdue=overdue),
         open=tuple(sorted(opened, key=lambda one: (-one.problem.severity, one.first_seen, one.id))),
         ended=tuple(sorted(ended, key=lambda one: one.resolved or now, reverse=True)),
         freshness=measure_freshness(ledger, collection, objectives, now),

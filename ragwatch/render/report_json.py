@@ -2,7 +2,6 @@
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Incident, incident_json
-from ragwatch.render.machine import status_json
 from ragwatch.report import Audited, Day, Measured, Report
 
 
@@ -12,7 +11,7 @@ def report_json(report: Report) -> dict[str, Json]:
         "collection": report.collection,
         "at": report.now.isoformat(),
         "since": report.since.isoformat(),
-        "status": status_json(report.known),
+        "status": str(report.known.status),
         "open": [_incident(one) for one in report.open],
         "resolved": [_incident(one) for one in report.ended],
         "freshness": [one.to_json() for one in report.freshness],
