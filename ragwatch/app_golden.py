@@ -11,6 +11,7 @@ from ragwatch.coverage import Coverage, cover, suggested_lines
 from ragwatch.errors import ConfigError
 from ragwatch.golden import generate
 from ragwatch.golden_filter import Generated
+from ragwatch.golden_judged import CostEstimate
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.probes.golden import GoldenFile, edit_golden_file, read_golden, read_golden_file
 from ragwatch.probes.golden_import import Imported, import_golden
@@ -69,6 +70,19 @@ def write_queries(
     ):
         file = place.file()
         return generate_judged(pipeline, file, synthesis, count, seed=seed, k=k, fields=fields, progress=progress)
+
+
+def estimate_cost(
+    place: GoldenPlace, pipeline: Pipeline, count: int, *, seed: int, progress: Progress = no_progress
+) -> CostEstimate:
+    """Estimate what `write_queries` would ask of the judge. Asks nothing. Raises `ConfigError` without a judge."""
+    from ragwatch.golden_judged import estimate_judged
+    from ragwatch.wiring import make_ragas
+
+    judge = make_ragas(place.settings.config, place.settings.base, pipeline.encoder).settings.judge
+    if judge is None:
+        raise ConfigError("no judge is configured", hint="set judge.base_url and judge.model")
+    return estimate_judged(pipeline, place.file(), judge, count, seed=seed, progress=progress)
 
 
 def import_queries(

@@ -19,6 +19,8 @@ from ragwatch.health.written_items import QuotableChunk, WrittenItem, is_grounde
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import Scalar
 from ragwatch.probes.golden import GoldenFile
+from ragwatch.probes.judge import JudgeSettings
+from ragwatch.probes.ragas_types import PERSONAS
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_testset import Synthesis, Written
@@ -57,7 +59,7 @@ def generate_judged(
     writing = _Writing(synthesis, sieve, k, fields)
     chunks = _chunks(sieve, count * DRAWN, seed)
     while chunks and not synthesis.stopped and len(writing.good) < count:
-        wanted = max(LEAST_ROUND, round(SPARE * (count - len(writing.good))))
+        wanted = _round_size(count - len(writing.good))
         batch, chunks = chunks[:wanted], chunks[wanted:]
         writing.round(batch)
     kept = draw(writing.good, count, seed)
@@ -85,6 +87,71 @@ def _chunks(sieve: Sieve, count: int, seed: int) -> list[QuotableChunk]:
             hint="a chunk needs a whole sentence to quote; import golden queries: ragwatch golden import",
         )
     return draw(pools.items(), count, seed)
+
+
+PROMPT_BYTES = (3 * 1_140, 1_450 + 2_430)
+"""Of RAGAS 0.4.3 around a chunk: three prompts that describe it, and the two that a question takes."""
+ANSWER_TOKENS = 60
+"""Of one answer, where a model says no more than it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimate:
+    """What a generation would take: at least, if the first round's questions are good, and at most, if few are."""
+
+    chunks: tuple[int, int]
+    requests: tuple[int, int]
+    tokens: tuple[int, int]
+    """Of prompts, at a token for three bytes, and of answers."""
+    price_per_million_tokens: float | None
+    currency: str
+
+    @property
+    def cost(self) -> tuple[float, float] | None:
+        price = self.price_per_million_tokens
+        return None if price is None else (self.tokens[0] * price / 1e6, self.tokens[1] * price / 1e6)
+
+    def to_json(self) -> dict[str, Json]:
+        cost: Json = list[Json](self.cost) if self.cost else None
+        return {
+            "chunks": list(self.chunks),
+            "requests": list(self.requests),
+            "tokens": list(self.tokens),
+            "cost": cost,
+            "currency": self.currency if cost else "",
+        }
+
+
+def estimate_judged(
+    pipeline: Pipeline,
+    file: GoldenFile,
+    judge: JudgeSettings,
+    count: int,
+    *,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> CostEstimate:
+    """Estimate what `generate_judged` would ask, without asking. Raises as it does for what it reads."""
+    need_points(pipeline)
+    chunks = _chunks(Sieve(pipeline, file, progress), count * DRAWN, seed)
+    parts = (chunks[: _round_size(count)], chunks)
+    sizes = [sum(len(chunk.text.encode()) for chunk in part) for part in parts]
+    # Each chunk stands in three prompts that describe it and in one that asks about it.
+    least, most = (
+        [len(part) * (sum(PROMPT_BYTES) // 3 + 5 * ANSWER_TOKENS) + 4 * size // 3, 5 * len(part) + PERSONAS]
+        for part, size in zip(parts, sizes, strict=True)
+    )
+    return CostEstimate(
+        (len(parts[0]), len(parts[1])),
+        (least[1], most[1]),
+        (least[0], most[0]),
+        judge.price_per_million_tokens,
+        judge.currency,
+    )
+
+
+def _round_size(missing: int) -> int:
+    return max(LEAST_ROUND, round(SPARE * missing))
 
 
 @dataclass

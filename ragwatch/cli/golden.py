@@ -38,6 +38,9 @@ def generate_command(
         bool,
         typer.Option("--with-judge", help="Let the configured judge write them, through RAGAS. It costs requests."),
     ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="With --with-judge: say about what it would cost; ask nothing.")
+    ] = False,
     file: GoldenOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -47,11 +50,18 @@ def generate_command(
     verbose: VerboseOption = False,
 ) -> int:
     """Make golden queries from the corpus, by rules or by a model. Exits 3 where there are fewer than asked for."""
-    from ragwatch.app_golden import generate_queries, golden_place, write_queries
+    from ragwatch.app_golden import estimate_cost, generate_queries, golden_place, write_queries
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.render.golden import generated_text
+    from ragwatch.render.golden import estimate_text, generated_text
 
+    if estimate and not with_judge:
+        raise ConfigError("--estimate without --with-judge: rules cost nothing", hint="give both, or neither")
     terminal, place = Terminal(as_json, quiet), golden_place(config, file)
+    if estimate:
+        with place.pipeline() as pipeline, terminal.progress() as progress:
+            cost = estimate_cost(place, pipeline, count, seed=seed, progress=progress)
+        terminal.result(estimate_text(cost), cost.to_json())
+        return ExitCode.DONE
     with place.pipeline() as pipeline, terminal.progress() as progress:
         make = write_queries if with_judge else generate_queries
         found = make(place, pipeline, count, seed=seed, k=k, progress=progress)

@@ -18,7 +18,7 @@ from ragwatch.probes.judge_cache import AnswerCache
 from ragwatch.probes.judge_client import JudgeClient
 from ragwatch.probes.ragas_process import Message
 from ragwatch.probes.ragas_run import Job
-from ragwatch.probes.ragas_types import Reason, Usage
+from ragwatch.probes.ragas_types import PERSONAS, Reason, Usage
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SINGLE_HOP = "single_hop"
 MULTI_HOP = ("multi_hop_specific", "multi_hop_abstract")
 """About chunks that share entities, and about chunks whose summaries are alike."""
-PERSONAS = 3
 UNLIKE = 0.75
 """Cosine of two summaries up to which each gives a persona of its own. As the number, RAGAS's own."""
 SAME = 0.95

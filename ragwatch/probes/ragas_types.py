@@ -8,6 +8,9 @@ from enum import StrEnum
 from ragwatch.corpus.identity import Json
 from ragwatch.health.outcomes import Outcome
 
+PERSONAS = 3
+"""Kinds of readers that generated questions are asked as; the number is RAGAS's own."""
+
 
 class Reason(StrEnum):
     """Why there is no value, or why it is 0 without having been computed. The values are an interface."""

@@ -16,6 +16,7 @@ from ragwatch.render.text import number
 if TYPE_CHECKING:
     from ragwatch.coverage import Coverage, Suggestion
     from ragwatch.golden_filter import Generated
+    from ragwatch.golden_judged import CostEstimate
     from ragwatch.health.retrieval import RelevantPassage
     from ragwatch.probes.evidence import Evidence
     from ragwatch.probes.golden import GoldenEntry, GoldenFile
@@ -105,6 +106,18 @@ def _synthesis_lines(report: SynthesisReport) -> Iterable[RenderableType]:
     yield Text(f"{usage.requests:,} requests, {usage.cached:,} from the cache, {usage.tokens:,} tokens{cost}", "dim")
     if str(report.stopped):
         yield Text(f"ended early: {str(report.stopped).replace('_', ' ')}: {report.detail}", style="bold yellow")
+
+
+def estimate_text(found: CostEstimate) -> RenderableType:
+    """Return about what a generation with the judge would cost."""
+    low, high = found.tokens
+    said = f"{found.requests[0]:,} to {found.requests[1]:,} requests, about {low:,} to {high:,} tokens"
+    if found.cost:
+        said += f", {found.cost[0]:,.2f} to {found.cost[1]:,.2f} {found.currency}"
+    return Group(
+        Text(said),
+        Text(f"{found.chunks[0]:,} chunks are asked about at first, {found.chunks[1]:,} at most", style="dim"),
+    )
 
 
 def imported_text(found: Imported) -> RenderableType:

@@ -132,6 +132,25 @@ def test_a_judge_writes_queries_and_its_cost_is_shown(judged: Workspace, judge: 
     assert len(lines(judged)) == 2
 
 
+def test_an_estimate_asks_nothing_and_holds(judged: Workspace, judge: WritingJudge) -> None:
+    value = judged.ragwatch("golden", "generate", "--with-judge", "--estimate", "--count", "2", "--json").value
+    assert judge.requests == []
+    assert value["cost"] == [pytest.approx(tokens * 2e-6) for tokens in value["tokens"]]
+    told = judged.ragwatch("golden", "generate", "--with-judge", "--estimate", "--count", "2")
+    assert (told.code, judge.requests) == (ExitCode.DONE, [])
+    assert f"{value['requests'][0]} to {value['requests'][1]} requests" in told.out
+    assert judged.ragwatch("golden", "generate", "--with-judge", "--count", "2", "--yes").code == ExitCode.DONE
+    assert len(judge.requests) <= value["requests"][1]
+    # A token of this corpus has about four bytes, and the estimate is on the high side.
+    prompts = sum(len(body["messages"][0]["content"].encode()) for body in judge.requests) / len(judge.requests)
+    estimated = 3 * (value["tokens"][1] / value["requests"][1] - 60)
+    assert 0.75 <= estimated / prompts <= 1.33
+
+
+def test_rules_have_no_cost_to_estimate(library: Workspace) -> None:
+    assert "give both, or neither" in library.ragwatch("golden", "generate", "--estimate").err
+
+
 def test_over_budget_what_was_written_is_kept(judged: Workspace) -> None:
     judged.configure("retries = 0", "retries = 0\nbudget_tokens = 3000\nconcurrency = 1\nmax_tokens = 200")
     outcome = judged.ragwatch("golden", "generate", "--with-judge", "--count", "50", "--yes")
