@@ -204,9 +204,12 @@ def test_jobs_run_the_same_verbs(indexed: Workspace) -> None:
     assert indexed.ragwatch("init", "--source", "docs", "--yes", "--directory", "elsewhere").code == ExitCode.DONE
     shutil.copytree(indexed.folder / "elsewhere" / "jobs", indexed.folder / "jobs")
     names = [job["name"] for job in indexed.ragwatch("job", "list", "--json").value["jobs"]]
-    assert names == ["audit", "deep_scan", "judge", "probe", "reindex", "scan"]
+    assert names == ["audit", "deep_scan", "judge", "probe", "prune_history", "reindex", "report", "scan"]
     indexed.write("new.md", "# New\n\nText.\n")
     assert indexed.ragwatch("job", "run", "scan").code == ExitCode.FINDINGS
+    assert indexed.ragwatch("job", "run", "reindex").code == ExitCode.FINDINGS
+    assert indexed.ragwatch("job", "run", "scan").code == ExitCode.FINDINGS
+    assert indexed.ragwatch("reindex", "--yes").code == ExitCode.DONE
     assert indexed.ragwatch("job", "run", "reindex").code == ExitCode.DONE
     assert indexed.ragwatch("job", "run", "scan").code == ExitCode.DONE
     assert indexed.ragwatch("job", "run", "nonsense").code == ExitCode.NOT_FOUND
