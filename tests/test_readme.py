@@ -20,6 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
     "|probe compare|probe|baseline set|baseline show"
+    "|freshness|policy|report|prune"
     "|golden generate|golden import|golden list|golden review|golden coverage"
 )
 MIGRATE = "plan|start|status|gate|bridge|cutover|rollback|finish|abandon"
@@ -104,6 +105,19 @@ def test_the_guard_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     exec(example, {"model": model})
     with pytest.raises(EncoderMismatchError, match="collection 'docs'"):
         exec(example.replace("encode(texts)\n", "encode(['query: ' + text for text in texts])\n"), {"model": model})
+
+
+def test_freshness_and_policy_are_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    shown = next(block for block in blocks("") if "ragwatch policy" in block)
+    lines = [line.partition("#")[0].split()[1:] for line in shown.splitlines()]
+    assert lines == [["freshness"], ["policy"], ["report"], ["prune"]]
+    for line in (["init", "--source", "docs", "--yes"], *lines):
+        monkeypatch.setattr("sys.argv", ["ragwatch", *line])
+        assert run() == ExitCode.DONE
+    assert "jobs propose repairs, people make them" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
