@@ -8,7 +8,7 @@ from pydantic import Field, StrictInt, StringConstraints, field_validator, model
 from ragwatch.config_base import Section
 from ragwatch.config_daemon import AlertsConfig, DaemonConfig, ObjectiveConfig, PolicyConfig
 from ragwatch.index.guards import Limits
-from ragwatch.index.spec import Distance, Layout
+from ragwatch.index.spec import Distance, Fusion, Layout
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
@@ -29,6 +29,18 @@ class StoreConfig(Section):
     layout: Layout = Layout.PLAIN
     distance: Distance = Distance.COSINE
     vector_name: str = ""
+    sparse_vector: str | None = None
+    """A sparse vector beside the dense one, for hybrid search. It is written with every point."""
+    sparse_encoder: str | None = None
+    """What makes it: "qdrant/bm25", another model of the server, or a callable as `module:name`."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "StoreConfig":
+        if bool(self.sparse_vector) != bool(self.sparse_encoder):
+            raise ValueError('sparse_vector and sparse_encoder ("qdrant/bm25", or "module:name") come together')
+        if self.sparse_vector and self.sparse_vector == self.vector_name:
+            raise ValueError("sparse_vector and vector_name must differ")
+        return self
 
 
 Verbatim = Annotated[str, StringConstraints(strip_whitespace=False)]
@@ -179,6 +191,11 @@ class ProbeConfig(Section):
     """HTTP header → the environment variable that holds its value."""
     filters: dict[str, str | StrictInt] = Field(default_factory=dict)
     """Payload field → value that every result must have (a tenant, a language)."""
+    search: Literal["dense", "hybrid"] = "dense"
+    """hybrid: the sparse vector of `store.sparse_vector` is searched too, and the results are fused."""
+    fusion: Fusion = Fusion.RRF
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Best results of each side that are fused."""
     similarity: bool = True
     """Encode evidence and results to compare them by meaning. Results that the index holds are not encoded again."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
@@ -189,6 +206,10 @@ class ProbeConfig(Section):
             raise ValueError('retriever "http" needs url, the endpoint that answers queries')
         if self.retriever == "callable" and (not self.target or ":" not in self.target):
             raise ValueError('retriever "callable" needs target = "module:name"')
+        if self.search == "hybrid" and self.retriever != "collection":
+            raise ValueError(
+                'search = "hybrid" is for retriever "collection"; a pipeline of your own searches as it does'
+            )
         return self
 
 
@@ -249,6 +270,12 @@ class Config(Section):
         if not COLLECTION_NAME.fullmatch(name):
             raise ValueError("a collection name is made of letters, digits, '.', '_' and '-', 255 at most")
         return name
+
+    @model_validator(mode="after")
+    def _searchable(self) -> "Config":
+        if self.probe.search == "hybrid" and not self.store.sparse_vector:
+            raise ValueError('probe.search = "hybrid" needs store.sparse_vector and store.sparse_encoder')
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> "Config":

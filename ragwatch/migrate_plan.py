@@ -9,7 +9,7 @@ from itertools import islice
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.estimate import Estimate, estimate
-from ragwatch.health.collection_findings import conflicts
+from ragwatch.health.collection_findings import conflicts, unwritten_remedy
 from ragwatch.health.findings import Kind
 from ragwatch.index.migration import Migration, Phase, Side, Tables, new_collection
 from ragwatch.index.plan import Plan, Totals
@@ -165,6 +165,12 @@ def _in_service(ports: MigrationPorts) -> tuple[str, CollectionInfo, Manifest]:
 
 
 def _refuse_other_changes(info: CollectionInfo, spec: IndexSpec) -> None:
+    if info.unwritten:
+        named = ", ".join(info.unwritten)
+        raise RefusedError(
+            f"collection {info.name} has vectors that ragwatch does not write ({named}); the new one would lack them",
+            hint=unwritten_remedy(info.sparse, info.unwritten),
+        )
     found = [fact for kind, fact in conflicts(info, spec) if kind is Kind.LAYOUT_MISMATCH]
     if found:
         raise RefusedError(

@@ -17,6 +17,7 @@ from ragwatch.index.points import StoredPoint as StoredPoint
 from ragwatch.index.points import Vectors as Vectors
 from ragwatch.index.spec import CollectionInfo as CollectionInfo
 from ragwatch.index.spec import Distance, EncoderIdentity, Manifest
+from ragwatch.index.spec import Fusion as Fusion
 
 # --- sources -------------------------------------------------------------------------------------------------
 
@@ -140,6 +141,17 @@ WriteCheck = Callable[[float], None]
 """Told how many seconds a write request may take; raises where it must not be sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """A search of the sparse vectors beside that of the dense ones, in one request."""
+
+    text: str
+    """The question; the store turns it into a sparse vector."""
+    fusion: Fusion = Fusion.RRF
+    candidates: int = 100
+    """Best results of each side that are fused, however many are asked for."""
+
+
 class Store(Protocol):
     """One collection (by name or alias) of one vector store.
 
@@ -189,7 +201,11 @@ class Store(Protocol):
         ...
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
-        """Write points whole (each with a vector), replacing any of the same id. Batches as the store needs."""
+        """Write points whole (each with a vector), replacing any of the same id. Batches as the store needs.
+
+        Where a sparse vector is configured, it is made of each point's text and written too. Raises `RefusedError`,
+        and writes nothing, where the collection has vectors that would be lost (`CollectionInfo.unwritten`).
+        """
         ...
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
@@ -207,11 +223,19 @@ class Store(Protocol):
         ...
 
     def search(
-        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+        self,
+        vector: Vectors,
+        limit: int,
+        *,
+        exact: bool = False,
+        fields: Mapping[str, Scalar] | None = None,
+        hybrid: Hybrid | None = None,
     ) -> list[Hit]:
         """Return the nearest points, best first, with payload; only those whose payload `fields` have these values.
 
-        A field is a dotted path.
+        A field is a dotted path. With `hybrid`, the configured sparse vector is searched too and the two lists are
+        fused; scores are then those of the fusion. Raises `ConfigError` where no sparse vector is configured, and
+        `EncoderError` where what makes it fails.
         """
         ...
 

@@ -20,13 +20,14 @@ from ragwatch.health.retrieval import GoldenQuery, RelevantPassage, holds, judge
 from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.index.migration import collection_state
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import Key, Passage, Retriever
+from ragwatch.ports import Hit, Key, Passage, Retriever
 from ragwatch.probe_causes import Loss, explain
 from ragwatch.probe_index import IndexChecks, check_index
 from ragwatch.probe_overlap import Overlap, overlap
 from ragwatch.probe_runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
 from ragwatch.probe_similarity import Similarity, Sought, similarity
 from ragwatch.probes.evidence import EvidenceState, evidence
+from ragwatch.probes.retrievers import CollectionRetriever
 from ragwatch.recording import record_failure
 
 AGAIN = 2
@@ -259,7 +260,15 @@ class Probing:
         if made.settings.get("retriever") != "collection":
             # What the user's own pipeline does with the index is not known here.
             return tuple(Loss(id, "unexplained", "it was lost in the pipeline under test") for id in sorted(lost))
-        return tuple(explain(self.pipeline, q, self._left[q.id], self.k) for q in self.queries if q.id in lost)
+        search = self._exactly
+        return tuple(explain(self.pipeline, q, self._left[q.id], self.k, search) for q in self.queries if q.id in lost)
+
+    def _exactly(self, query: str, limit: int) -> list[Hit]:
+        """Search as the retriever does, without the approximation."""
+        if isinstance(self.retriever, CollectionRetriever):
+            return self.retriever.search(query, limit, exact=True)
+        vector = self.pipeline.encoder.encode([query], kind="query")[0]
+        return self.pipeline.store.search(vector, limit, exact=True)
 
 
 def index_state(pipeline: Pipeline) -> str:

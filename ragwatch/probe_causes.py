@@ -1,6 +1,6 @@
 """Why a query lost its evidence: from the corpus, the index and one encoder call, the first cause that holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from ragwatch.index.desired import DesiredChunk
 from ragwatch.index.diff import Fault, point_is_intact
 from ragwatch.index.points import Key, StoredPoint, labels_of, text_of
 from ragwatch.pipeline import Pipeline
-from ragwatch.ports import Where
+from ragwatch.ports import Hit, Where
 
 DEEP = 200
 """Results of the exact search in which lost evidence is looked for."""
@@ -34,7 +34,13 @@ class Loss:
         return {"query": self.id, "cause": self.cause, "fact": self.fact}
 
 
-def explain(pipeline: Pipeline, query: GoldenQuery, passages: Sequence[RelevantPassage], k: int) -> Loss:
+Search = Callable[[str, int], list[Hit]]
+"""Searches exactly for a question, as the probe searches for it; returns so many hits at most."""
+
+
+def explain(
+    pipeline: Pipeline, query: GoldenQuery, passages: Sequence[RelevantPassage], k: int, search: Search
+) -> Loss:
     """Return the first cause that holds for the first of its `passages` that has one.
 
     Never raises for what is out of reach: then the loss is unexplained.
@@ -42,7 +48,7 @@ def explain(pipeline: Pipeline, query: GoldenQuery, passages: Sequence[RelevantP
     told: list[tuple[str, str]] = []
     for passage in passages:
         try:
-            told.append(_cause(pipeline, query, passage, k))
+            told.append(_cause(pipeline, query, passage, k, search))
         except RagwatchError as error:
             told.append(("unexplained", f"its cause could not be looked for: {error.fact}"))
         if told[-1][0] != "unexplained":
@@ -50,7 +56,7 @@ def explain(pipeline: Pipeline, query: GoldenQuery, passages: Sequence[RelevantP
     return Loss(query.id, *told[0])
 
 
-def _cause(pipeline: Pipeline, query: GoldenQuery, passage: RelevantPassage, k: int) -> tuple[str, str]:
+def _cause(pipeline: Pipeline, query: GoldenQuery, passage: RelevantPassage, k: int, search: Search) -> tuple[str, str]:
     key, chunks = evidence_chunks(pipeline, passage)
     if not key:
         return "unexplained", f"document {passage.document} cannot be read"
@@ -65,7 +71,7 @@ def _cause(pipeline: Pipeline, query: GoldenQuery, passage: RelevantPassage, k: 
     for chunk in chunks:
         if chunk.id in points and (wrong := _wrong(pipeline, chunk, points[chunk.id])):
             return wrong
-    return _ranked(pipeline, query, frozenset(points), k)
+    return _ranked(pipeline, search(query.query, DEEP), frozenset(points), k)
 
 
 def evidence_chunks(pipeline: Pipeline, passage: RelevantPassage) -> tuple[str, list[DesiredChunk]]:
@@ -101,9 +107,7 @@ def _wrong(pipeline: Pipeline, chunk: DesiredChunk, point: StoredPoint) -> tuple
     return None
 
 
-def _ranked(pipeline: Pipeline, query: GoldenQuery, wanted: frozenset[str], k: int) -> tuple[str, str]:
-    vector = pipeline.encoder.encode([query.query], kind="query")[0]
-    hits = pipeline.store.search(vector, DEEP, exact=True)
+def _ranked(pipeline: Pipeline, hits: Sequence[Hit], wanted: frozenset[str], k: int) -> tuple[str, str]:
     rank = next((place for place, hit in enumerate(hits, start=1) if hit.id in wanted), 0)
     if 0 < rank <= k:
         return "ann_miss", f"exact search finds it at rank {rank}; approximate search does not"

@@ -8,7 +8,7 @@ from ragwatch.apply import Application, Applied, Checkpoint, authorised, no_chec
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
-from ragwatch.health.collection_findings import MIGRATE, MIGRATING
+from ragwatch.health.collection_findings import MIGRATE, MIGRATING, unwritten_remedy
 from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
@@ -85,8 +85,9 @@ def plan_repair(
 ) -> tuple[ScanReport, Plan]:
     """Compare, and return the report with the plan that would repair the selected part. Writes nothing.
 
-    Raises `RefusedError` where the index conflicts with the configuration, and `NotFoundError` where a
-    selected document or source exists neither in the source nor in the index.
+    Raises `RefusedError` where the index conflicts with the configuration, or where points would be written without
+    all vectors of their collection, and `NotFoundError` where a selected document or source exists neither in the
+    source nor in the index.
     """
     chosen = selection or Selection()
     closely = _keys(pipeline, chosen.documents)
@@ -97,6 +98,7 @@ def plan_repair(
     plan = authorised(report.plan, quarantined, retry=frozenset(closely))
     plan = select_changes(plan, documents=chosen.documents, source=chosen.source)
     _require_documents(pipeline, plan, chosen.documents)
+    _refuse_partial_points(pipeline, plan)
     return report, plan
 
 
@@ -133,6 +135,18 @@ def refuse_conflicts(report: ScanReport) -> None:
         raise RefusedError(
             f"collection {report.collection} does not fit the configuration: {'; '.join(report.conflicts)}",
             hint=MIGRATING if report.migration else MIGRATE,
+        )
+
+
+def _refuse_partial_points(pipeline: Pipeline, plan: Plan) -> None:
+    """Raise `RefusedError` where points would be written without all vectors of their collection."""
+    info = pipeline.store.describe() if any(change.encode or change.write for change in plan.changes) else None
+    if info is not None and info.unwritten:
+        named = ", ".join(info.unwritten)
+        raise RefusedError(
+            f"collection {info.name} has vectors that ragwatch does not write ({named}): "
+            "new points would be without them, and rewritten ones would lose them",
+            hint=unwritten_remedy(info.sparse, info.unwritten),
         )
 
 

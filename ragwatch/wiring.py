@@ -49,9 +49,11 @@ def _sqlite_under(url: str, base: Path) -> str:
 def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     """Open the collection's store: the server of `url`, or the embedded engine of `path`."""
     from ragwatch.stores import open_store
+    from ragwatch.stores.sparse import sparse_settings
 
     section = config.store
     key, key_name = _store_key(section, base, writing=writing)
+    name, encoder = section.sparse_vector, section.sparse_encoder
     return open_store(
         config.collection,
         url=section.url,
@@ -63,6 +65,7 @@ def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
         timeout=section.timeout_s,
         vector_name=section.vector_name,
         layout=section.layout,
+        sparse=sparse_settings(name, encoder) if name and encoder else None,
     )
 
 
@@ -288,7 +291,7 @@ def _interpreter(python: str | None, base: Path) -> str:
 
 def make_retriever(config: Config, base: Path, store: Store, encoder: Encoder) -> Retriever:
     """Construct what the golden queries are asked of: the collection, an endpoint, or a callable."""
-    from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, HttpRetriever
+    from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, HttpRetriever, Search
 
     section = config.probe
     if section.retriever == "callable":
@@ -299,4 +302,11 @@ def make_retriever(config: Config, base: Path, store: Store, encoder: Encoder) -
             for name, variable in section.headers_env.items()
         }
         return HttpRetriever(section.url or "", headers=headers, timeout=section.timeout_s)
-    return CollectionRetriever(store, encoder, config.store.layout, filters=section.filters)
+    sparse = Search(section.fusion, section.candidates, config.store.sparse_encoder or "")
+    return CollectionRetriever(
+        store,
+        encoder,
+        config.store.layout,
+        filters=section.filters,
+        hybrid=sparse if section.search == "hybrid" else None,
+    )

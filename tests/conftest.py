@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
 
-pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in ("collections", "reads", "writes")))
+PARTS = ("collections", "hybrid", "reads", "writes")
+pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in PARTS))
 
 settings.register_profile(
     "steady",

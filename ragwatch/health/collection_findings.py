@@ -1,6 +1,6 @@
 """Findings about a collection as a whole: is it there, and was it made by this configuration?"""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Finding, Kind
@@ -11,6 +11,8 @@ from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec, Manif
 REINDEX = "ragwatch reindex"
 OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
 MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
+BM25 = "qdrant/bm25"
+"""Qdrant's own BM25: tokenising, stemming and weights in the engine, without a network (server and embedded)."""
 MIGRATING = "change the configuration as this says: ragwatch migrate status"
 
 
@@ -40,6 +42,13 @@ def conflicts(
         fact = f"its schema version is {manifest.schema}, this ragwatch knows {SCHEMA_VERSION}: upgrade ragwatch"
         found.append((Kind.LAYOUT_MISMATCH, fact))
     return found
+
+
+def unwritten_remedy(sparse: Collection[str], unwritten: Sequence[str]) -> str:
+    """Return the next step where a collection has vectors that are not written: a sparse one can be, a dense not."""
+    if any(name not in sparse for name in unwritten):
+        return "let the program that makes those vectors write the points, or keep them in a collection of their own"
+    return f'name it in store.sparse_vector and what makes it in store.sparse_encoder ("{BM25}", or module:name)'
 
 
 def _another_encoder(manifest: Manifest, spec: IndexSpec, shape: Mapping[str, Json] | None) -> str:

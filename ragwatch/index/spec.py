@@ -30,6 +30,15 @@ class Distance(StrEnum):
     MANHATTAN = "manhattan"
 
 
+class Fusion(StrEnum):
+    """How two result lists become one, in Qdrant's words and with its constants."""
+
+    RRF = "rrf"
+    """Reciprocal rank fusion: Cormack, Clarke and Büttcher (2009), with Qdrant's k of 2."""
+    DBSF = "dbsf"
+    """Distribution-based score fusion: scores between three standard deviations around their mean, added."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderIdentity:
     """Which encoder: every setting that shapes its vectors, and what is only recorded beside them.
@@ -126,3 +135,7 @@ class CollectionInfo:
     indexed_keys: frozenset[str] = field(default_factory=frozenset)
     datatype: str = "float32"
     """How the store keeps the numbers of a vector: float32, float16 or uint8."""
+    sparse: tuple[str, ...] = ()
+    """Names of its sparse vectors."""
+    unwritten: tuple[str, ...] = ()
+    """Names of vectors, sparse or dense, that writes through this store would not bring along: none may be made."""

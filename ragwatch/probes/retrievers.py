@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -10,10 +11,31 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, RagwatchError, RetrieverError
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.index.spec import Layout
-from ragwatch.ports import Encoder, Hit, Passage, Scalar, Store
+from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store
 
 TEXT_KEYS = ("text", "page_content", "content")
 LIST_KEYS = ("results", "passages", "documents", "contexts")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A hybrid search: how the two sides are fused, and what encodes queries for the sparse one."""
+
+    fusion: Fusion = Fusion.RRF
+    candidates: int = 100
+    sparse_encoder: str = ""
+
+    @property
+    def settings(self) -> dict[str, Json]:
+        return {
+            "search": "hybrid",
+            "fusion": str(self.fusion),
+            "candidates": self.candidates,
+            "sparse_encoder": self.sparse_encoder,
+        }
+
+    def of(self, query: str) -> Hybrid:
+        return Hybrid(query, self.fusion, self.candidates)
 
 
 class CollectionRetriever:
@@ -27,14 +49,24 @@ class CollectionRetriever:
         *,
         filters: Mapping[str, Scalar] | None = None,
         exact: bool = False,
+        hybrid: Search | None = None,
     ) -> None:
         self._store, self._encoder, self._layout = store, encoder, layout
         self._filters, self._exact = dict(filters or {}), exact
+        self._hybrid = hybrid
         self._vectors: dict[str, Vectors] = {}
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        return {"retriever": "collection", "filters": dict(self._filters), "exact": self._exact}
+        # Nothing is said of a dense search: runs that were kept before there was another compare with it.
+        found: dict[str, Json] = {"retriever": "collection", "filters": dict(self._filters), "exact": self._exact}
+        return found | (self._hybrid.settings if self._hybrid else {})
+
+    def search(self, query: str, limit: int, *, exact: bool) -> list[Hit]:
+        """Return the hits themselves. Raises what encoder and store raise."""
+        self.prepare([query])
+        hybrid = self._hybrid.of(query) if self._hybrid else None
+        return self._store.search(self._vectors[query], limit, exact=exact, fields=self._filters or None, hybrid=hybrid)
 
     def prepare(self, queries: Sequence[str]) -> None:
         missing = [query for query in dict.fromkeys(queries) if query not in self._vectors]
@@ -43,8 +75,7 @@ class CollectionRetriever:
 
     def retrieve(self, query: str, k: int) -> list[Passage]:
         try:
-            self.prepare([query])
-            hits = self._store.search(self._vectors[query], k, exact=self._exact, fields=self._filters or None)
+            hits = self.search(query, k, exact=self._exact)
         except RagwatchError as error:
             raise RetrieverError(error.fact, hint=error.hint) from None
         return [self._passage(hit) for hit in hits]

@@ -5,6 +5,7 @@ from pathlib import Path
 from ragwatch.errors import ConfigError, MissingExtraError, NotFoundError
 from ragwatch.index.spec import Layout, Manifest
 from ragwatch.ports import Store
+from ragwatch.stores.sparse import SparseSettings
 
 
 def open_store(
@@ -19,12 +20,14 @@ def open_store(
     timeout: float = 30.0,
     vector_name: str = "",
     layout: Layout = Layout.PLAIN,
+    sparse: SparseSettings | None = None,
 ) -> Store:
     """Return the store of `collection`: on the Qdrant server at `url`, or embedded in the folder `path`.
 
     `url` wins where both are given. Nothing is opened or connected before the first call. `api_key_name` is
     what error messages call the key; `timeout` is in seconds and per request. `vector_name` "" means the
-    unnamed vector. `layout` says where the reserved payload fields are. Raises `ConfigError` where an
+    unnamed vector. `layout` says where the reserved payload fields are, `sparse` which sparse vector is written and
+    searched beside the dense one. Raises `ConfigError` where an
     argument breaks a rule, `MissingExtraError` where this platform has no embedded engine.
     """
     if url:
@@ -40,6 +43,7 @@ def open_store(
             timeout=timeout,
             vector_name=vector_name,
             layout=layout,
+            sparse=sparse,
         )
         return QdrantStore(collection, settings)
     if not path:
@@ -51,7 +55,7 @@ def open_store(
             raise
         hint = "use a Qdrant server (store.url), or install qdrant-edge-py where it has a build"
         raise MissingExtraError("the embedded engine (qdrant-edge-py) is not installed", hint=hint) from None
-    return EmbeddedStore(Path(path), collection, vector_name=vector_name, layout=layout)
+    return EmbeddedStore(Path(path), collection, vector_name=vector_name, layout=layout, sparse=sparse)
 
 
 def read_manifest(

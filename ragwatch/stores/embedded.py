@@ -13,11 +13,12 @@ import qdrant_edge as edge
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
-from ragwatch.index.points import Key, StoredPoint, Vectors
+from ragwatch.index.points import Key, StoredPoint, Vectors, text_of
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Hit, Hybrid, Scalar, Where, WriteCheck
 from ragwatch.stores.embedded_folder import Record, StoreFolder, check_name
 from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, check_room, engine, free_bytes
+from ragwatch.stores.embedded_sparse import check_encoder, fused, sparse_config, sparse_vectors
 from ragwatch.stores.points import (
     PayloadWrite,
     check_vectors,
@@ -27,6 +28,7 @@ from ragwatch.stores.points import (
     payload_writes,
     reserved_path,
 )
+from ragwatch.stores.sparse import SPARSE_FACTOR, SparseSettings, check_searched, check_whole
 
 PAGE = 1000
 BATCH = 500
@@ -45,7 +47,7 @@ class EmbeddedStore:
     """A `Store` in the folder `path`. Nothing is opened, locked or written before a call needs it.
 
     While a collection is open no other process, and no other store object, can open it. Raises `ConfigError`
-    for a collection name that cannot be a folder's.
+    for a collection name that cannot be a folder's, and a sparse encoder that only a server has.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class EmbeddedStore:
         *,
         vector_name: str = "",
         layout: Layout = Layout.PLAIN,
+        sparse: SparseSettings | None = None,
         free: FreeBytes = free_bytes,
     ) -> None:
+        check_encoder(sparse)
         self._folder = StoreFolder(path)
         self._collection = check_name(collection)
         self._vector_name = vector_name
         self._layout = layout
+        self._sparse = sparse
         self._free = free
         self._opened: OpenShard | None = None
         self._fence: WriteCheck | None = None
@@ -82,7 +87,12 @@ class EmbeddedStore:
             points=points,
             manifest=shard.record.manifest,
             indexed_keys=self._indexed_keys(shard),
+            sparse=shard.record.sparse,
+            unwritten=self._unwritten(shard),
         )
+
+    def _unwritten(self, shard: OpenShard) -> tuple[str, ...]:
+        return tuple(name for name in shard.record.sparse if self._sparse is None or name != self._sparse.name)
 
     def _indexed_keys(self, shard: OpenShard) -> frozenset[str]:
         with engine(shard.path, "list the payload indexes"):
@@ -94,13 +104,16 @@ class EmbeddedStore:
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         self.close()
         self._ask()
+        names = (self._sparse.name,) if self._sparse else ()
         with self._folder.building(self._collection) as built:
             check_room(built, WRITE_RESERVE, self._free)
             with engine(built, f"describe a vector of {dimension} numbers in"):
                 vector = edge.EdgeVectorParams(size=dimension, distance=_DISTANCES[distance])
-            config = edge.EdgeConfig(vectors={self._vector_name: vector}, wal_enabled=True)
+            config = edge.EdgeConfig(
+                vectors={self._vector_name: vector}, sparse_vectors=sparse_config(self._sparse), wal_enabled=True
+            )
             OpenShard.build(built / "shard", config, [self._index(key) for key in Key])
-            self._folder.write_record(built, Record(dimension, distance, self._vector_name, manifest))
+            self._folder.write_record(built, Record(dimension, distance, self._vector_name, manifest, names))
 
     def ensure_payload_indexes(self) -> None:
         opened = self._shard()
@@ -224,18 +237,28 @@ class EmbeddedStore:
             return [str(point.id) for point in shard.engine.query(request)] if count else []
 
     def search(
-        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+        self,
+        vector: Vectors,
+        limit: int,
+        *,
+        exact: bool = False,
+        fields: Mapping[str, Scalar] | None = None,
+        hybrid: Hybrid | None = None,
     ) -> list[Hit]:
         shard = self._shard()
         conditions = [edge.FieldCondition(path, match=edge.MatchValue(value)) for path, value in (fields or {}).items()]
         numbers = [float(number) for number in vector]
+        condition = edge.Filter(must=list(conditions)) if conditions else None
         request = edge.QueryRequest(
             query=edge.Query.Nearest(numbers, using=self._vector_name or None),
             limit=limit,
-            filter=edge.Filter(must=list(conditions)) if conditions else None,
+            filter=condition,
             params=edge.SearchParams(exact=exact),
             with_payload=True,
         )
+        if hybrid:
+            sparse = check_searched(shard.name, shard.record.sparse, self._sparse)
+            request = fused(numbers, self._vector_name, sparse, hybrid, limit, condition, exact=exact)
         with engine(shard.path, "search"):
             found = shard.engine.query(request)
         return [Hit(str(point.id), point.score, point.payload or {}) for point in found]
@@ -250,18 +273,25 @@ class EmbeddedStore:
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
         shard = self._shard()
+        check_whole(shard.name, shard.record.sparse, self._unwritten(shard), self._sparse)
         check_vectors(points, shard.record.dimension)
         sizes = [payload_size(point.id, point.payload) + 4 * shard.record.dimension for point in points]
-        native = [self._point(point) for point in points]
+        texts = [text_of(point.payload, self._layout) or "" for point in points]
+        if self._sparse:
+            sizes = [size + SPARSE_FACTOR * len(text) for size, text in zip(sizes, texts, strict=True)]
+        made = sparse_vectors(self._sparse, texts, "passage") if self._sparse else [None] * len(points)
+        native = [self._point(point, one) for point, one in zip(points, made, strict=True)]
         for start in range(0, len(native), BATCH):
             batch, size = native[start : start + BATCH], sum(sizes[start : start + BATCH])
             self._ask()
             with shard.writing(size, "write points") as opened:
                 opened.update(edge.UpdateOperation.upsert_points(batch))
 
-    def _point(self, point: StoredPoint) -> edge.Point:
+    def _point(self, point: StoredPoint, sparse: edge.SparseVector | None) -> edge.Point:
         numbers = [] if point.vector is None else point.vector.tolist()
-        vector = {self._vector_name: numbers} if self._vector_name else numbers
+        vector: edge.Vector = {self._vector_name: numbers} if self._vector_name else numbers
+        if sparse is not None and self._sparse is not None:
+            vector = {self._vector_name: numbers, self._sparse.name: sparse}
         return edge.Point(native_id(point.id), vector, dict(point.payload))
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:

@@ -31,6 +31,8 @@ class Record:
     distance: Distance
     vector_name: str
     manifest: Manifest | None
+    sparse: tuple[str, ...] = ()
+    """Names of its sparse vectors."""
 
 
 def check_name(name: str) -> str:
@@ -71,12 +73,13 @@ class StoreFolder:
                 raise ValueError("it is missing")
             if found.get("format") != FORMAT:
                 raise ValueError(f"format {found.get('format')!r} is unknown")
-            manifest = found.get("manifest")
+            manifest, sparse = found.get("manifest"), found.get("sparse_vectors")
             return Record(
                 dimension=int(str(found["dimension"])),
                 distance=Distance(str(found["distance"])),
                 vector_name=str(found["vector_name"]),
                 manifest=Manifest.from_json(manifest) if isinstance(manifest, dict) else None,
+                sparse=tuple(str(one) for one in sparse) if isinstance(sparse, list) else (),
             )
         except (ValueError, KeyError) as error:
             hint = "restore the folder from a backup, or delete it and run ragwatch reindex"
@@ -91,6 +94,7 @@ class StoreFolder:
                 "distance": str(record.distance),
                 "vector_name": record.vector_name,
                 "manifest": record.manifest.to_json() if record.manifest else None,
+                **({"sparse_vectors": list(record.sparse)} if record.sparse else {}),
             },
         )
 

@@ -9,12 +9,13 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Hit, Hybrid, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_path
 from ragwatch.stores.server_reads import ServerReads
 from ragwatch.stores.server_session import ServerSession
 from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import METADATA_KEY, manifest_of, shape_of
+from ragwatch.stores.server_sparse import sparse_params
 from ragwatch.stores.server_writes import ServerWrites
 
 
@@ -49,15 +50,19 @@ class QdrantStore:
             manifest=manifest_of(collection, info),
             indexed_keys=shape.indexed_keys,
             datatype=shape.datatype,
+            sparse=shape.sparse,
+            unwritten=shape.unwritten,
         )
 
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         name = self._session.settings.vector_name
         vector = models.VectorParams(size=dimension, distance=models.Distance(distance.capitalize()))
+        sparse = self._session.settings.sparse
         self._session.call(
             lambda client: client.create_collection(
                 self._session.collection,
                 vectors_config={name: vector} if name else vector,
+                sparse_vectors_config={sparse.name: sparse_params(sparse)} if sparse else None,
                 metadata={METADATA_KEY: manifest.to_json()},
             ),
             "create",
@@ -112,8 +117,16 @@ class QdrantStore:
         self._writes.delete(ids, revision=revision)
 
     def search(
-        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+        self,
+        vector: Vectors,
+        limit: int,
+        *,
+        exact: bool = False,
+        fields: Mapping[str, Scalar] | None = None,
+        hybrid: Hybrid | None = None,
     ) -> list[Hit]:
+        if hybrid:
+            return self._reads.search_both(vector, limit, hybrid, exact=exact, fields=fields)
         return self._reads.search(vector, limit, exact=exact, fields=fields)
 
     def aliases(self) -> dict[str, str]:

@@ -12,11 +12,13 @@ from qdrant_client import QdrantClient, models
 
 from ragwatch.errors import StoreError
 from ragwatch.index.points import Key, StoredPoint, Vectors
-from ragwatch.ports import Hit, Scalar, Where
+from ragwatch.ports import Hit, Hybrid, Scalar, Where
 from ragwatch.stores.points import field_path, field_value, id_order, native_id, reserved_path
 from ragwatch.stores.server_calls import RequestRefusedError
 from ragwatch.stores.server_filters import with_fields, with_values
 from ragwatch.stores.server_session import ServerSession
+from ragwatch.stores.server_sparse import FUSIONS, both_sides
+from ragwatch.stores.sparse import check_searched
 
 T = TypeVar("T")
 
@@ -223,8 +225,36 @@ class ServerReads:
         )
         return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points]
 
+    def search_both(
+        self,
+        vector: Vectors,
+        limit: int,
+        hybrid: Hybrid,
+        *,
+        exact: bool = False,
+        fields: Mapping[str, Scalar] | None = None,
+    ) -> list[Hit]:
+        """Search dense and sparse vectors and fuse the results, in one request."""
+        sparse = check_searched(self._collection, self._session.shape().sparse, self._session.settings.sparse)
+        numbers, condition = [float(number) for number in vector], with_fields(fields) if fields else None
+        sides = both_sides(numbers, self._vector_name, sparse, hybrid, condition, exact=exact)
+        found = self._session.call(
+            lambda client: client.query_points(
+                self._collection,
+                prefetch=sides,
+                query=models.FusionQuery(fusion=FUSIONS[hybrid.fusion]),
+                limit=limit,
+                with_payload=True,
+                consistency=MAJORITY,
+            ),
+            "search",
+        )
+        return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points]
+
     def _vector_selector(self, vectors: bool) -> bool | list[str]:
-        return [self._vector_name] if vectors and self._vector_name else vectors
+        # The unnamed vector has the empty name, which is given only where there are others to be left out.
+        named = self._vector_name or not self._session.shape().single
+        return [self._vector_name] if vectors and named else vectors
 
     def _stored(self, record: models.Record) -> StoredPoint:
         found = record.vector

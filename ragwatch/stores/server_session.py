@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 from qdrant_client import QdrantClient
 
-from ragwatch.errors import ConfigError, NotFoundError, StoreError, UnreachableError
+from ragwatch.errors import ConfigError, NotFoundError, StoreError, StoreUnreachableError
 from ragwatch.ports import WriteCheck
 from ragwatch.stores.server_calls import ServerCalls
 from ragwatch.stores.server_settings import ServerSettings
@@ -103,6 +103,8 @@ class ServerSession:
             headers={"api-key": settings.api_key} if settings.api_key else None,
             check_compatibility=False,
             event_hooks={"request": [self._before_sending]},
+            # The server makes sparse vectors of texts; without this the client looks for a model of its own.
+            cloud_inference=settings.sparse is not None and settings.sparse.encode is None,
             # Plain http needs no certificates, and loading them costs 40 ms. Redirects are not followed.
             verify=settings.url.lower().startswith("https:"),
         )
@@ -121,7 +123,7 @@ class ServerSession:
             found = self._calls(client.http.service_api.root, "read the server's version").version
         except NotFoundError:
             hint = "check the port (without one, 6333 is meant) and the path in store.url"
-            raise UnreachableError(f"what answers at {url} is not Qdrant", hint=hint) from None
+            raise StoreUnreachableError(f"what answers at {url} is not Qdrant", hint=hint) from None
         match = re.match(r"(\d+)\.(\d+)", found)
         if match and (int(match[1]), int(match[2])) < OLDEST:
             oldest = ".".join(str(number) for number in OLDEST)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from ragwatch.errors import ConfigError
 from ragwatch.index.spec import Layout
+from ragwatch.stores.sparse import SparseSettings
 
 DEFAULT_PORT = 6333
 """What the client assumes where the URL names no port, for https too."""
@@ -25,6 +26,7 @@ class ServerSettings:
     """Seconds for one request."""
     vector_name: str = ""
     layout: Layout = Layout.PLAIN
+    sparse: SparseSettings | None = None
 
     def __post_init__(self) -> None:
         _check_url(self.url)

@@ -28,6 +28,15 @@ class Shape:
     max_batch: int = UNLIMITED
     max_values: int = UNLIMITED
     """Most values or ids in one condition of a filter."""
+    sparse: tuple[str, ...] = ()
+    """Names of the sparse vectors."""
+    unwritten: tuple[str, ...] = ()
+    """Names of the vectors, sparse and dense, that are not written."""
+
+    @property
+    def single(self) -> bool:
+        """The collection has no vector beside the dense one that is compared."""
+        return not (self.sparse or self.unwritten)
 
 
 def shape_of(collection: str, info: models.CollectionInfo, settings: ServerSettings) -> Shape:
@@ -47,7 +56,15 @@ def shape_of(collection: str, info: models.CollectionInfo, settings: ServerSetti
         max_page=strict.max_query_limit or UNLIMITED,
         max_batch=strict.upsert_max_batchsize or UNLIMITED,
         max_values=strict.condition_max_size or UNLIMITED,
+        sparse=tuple(sorted(info.config.params.sparse_vectors or {})),
+        unwritten=_unwritten(info.config.params, settings),
     )
+
+
+def _unwritten(params: models.CollectionParams, settings: ServerSettings) -> tuple[str, ...]:
+    dense = params.vectors if isinstance(params.vectors, dict) else {"": None}
+    written = {settings.vector_name} | ({settings.sparse.name} if settings.sparse else set())
+    return tuple(sorted({*dense, *(params.sparse_vectors or {})} - written))
 
 
 def _vector_params(

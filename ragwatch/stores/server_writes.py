@@ -8,12 +8,14 @@ from qdrant_client import QdrantClient, models
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreError
-from ragwatch.index.points import StoredPoint
+from ragwatch.index.points import StoredPoint, text_of
 from ragwatch.stores.points import PayloadWrite, check_vectors, native_id, payload_size, payload_writes
 from ragwatch.stores.server_calls import RequestRefusedError
 from ragwatch.stores.server_filters import with_ids, with_revision
 from ragwatch.stores.server_reads import NUMBER_BYTES
 from ragwatch.stores.server_session import ServerSession
+from ragwatch.stores.server_sparse import ServerSparse, sparse_vectors
+from ragwatch.stores.sparse import SPARSE_FACTOR, check_whole
 
 T = TypeVar("T")
 
@@ -40,13 +42,18 @@ class ServerWrites:
     def upsert(self, points: Sequence[StoredPoint]) -> None:
         if not points:
             return
-        dimension = self._session.shape().dimension
-        if any(point.vector is None or point.vector.shape != (dimension,) for point in points):
-            # An alias may name another collection by now.
-            dimension = self._session.shape(fresh=True).dimension
-        check_vectors(points, dimension)
-        sizes = [payload_size(point.id, point.payload) + NUMBER_BYTES * dimension for point in points]
-        rows = [(self._struct(point), size) for point, size in zip(points, sizes, strict=True)]
+        # Asked anew: an alias may name another collection by now, and a vector that is not brought along is lost.
+        shape, sparse = self._session.shape(fresh=True), self._session.settings.sparse
+        check_whole(self._collection, shape.sparse, shape.unwritten, sparse)
+        check_vectors(points, shape.dimension)
+        sizes = [payload_size(point.id, point.payload) + NUMBER_BYTES * shape.dimension for point in points]
+        texts = [text_of(point.payload, self._layout) or "" for point in points]
+        made: Sequence[ServerSparse | None] = (
+            sparse_vectors(sparse, texts, "passage") if sparse else [None] * len(points)
+        )
+        weights = [SPARSE_FACTOR * len(text) if sparse else 0 for text in texts]
+        structs = [self._struct(point, one) for point, one in zip(points, made, strict=True)]
+        rows = [(struct, size + weight) for struct, size, weight in zip(structs, sizes, weights, strict=True)]
         self._batched(
             rows,
             lambda batch, client: client.upsert(self._collection, batch, wait=True, ordering=STRONG),
@@ -126,7 +133,10 @@ class ServerWrites:
                 fact = f"cannot {doing} collection {self._collection!r}: the server put the write off"
                 raise StoreError(fact, hint="run it again when the server is less busy")
 
-    def _struct(self, point: StoredPoint) -> models.PointStruct:
+    def _struct(self, point: StoredPoint, sparse: ServerSparse | None) -> models.PointStruct:
         numbers = [] if point.vector is None else point.vector.tolist()
-        vector = {self._vector_name: numbers} if self._vector_name else numbers
+        named = self._session.settings.sparse
+        vector: models.VectorStruct = {self._vector_name: numbers} if self._vector_name else numbers
+        if sparse is not None and named is not None:
+            vector = {self._vector_name: numbers, named.name: sparse}
         return models.PointStruct(id=native_id(point.id), vector=vector, payload=dict(point.payload))

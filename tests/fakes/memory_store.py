@@ -10,10 +10,11 @@ import numpy as np
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
-from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors
+from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors, text_of
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Fusion, Hit, Hybrid, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_value
+from ragwatch.stores.sparse import Sparse, SparseSettings, check_searched, check_whole
 
 
 @dataclass
@@ -23,6 +24,9 @@ class MemoryCollection:
     manifest: Manifest | None
     points: dict[str, tuple[dict[str, Json], Vectors]] = field(default_factory=dict)
     indexed: set[str] = field(default_factory=set)
+    sparse: set[str] = field(default_factory=set)
+    """Names of its sparse vectors; those of points are in `weights`, by name and id."""
+    weights: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,11 +41,17 @@ class MemoryStore:
     """Without a `layout`, the reserved fields are looked for where any layout has them."""
 
     def __init__(
-        self, collection: str = "docs", *, world: MemoryWorld | None = None, layout: Layout | None = None
+        self,
+        collection: str = "docs",
+        *,
+        world: MemoryWorld | None = None,
+        layout: Layout | None = None,
+        sparse: SparseSettings | None = None,
     ) -> None:
         self.collection = collection
         self.world = world or MemoryWorld()
         self.layout = layout
+        self.sparse = sparse
         self._check: WriteCheck = _pass
 
     def fence(self, check: WriteCheck | None) -> None:
@@ -55,14 +65,26 @@ class MemoryStore:
             return None
         found = self.world.collections[name]
         return CollectionInfo(
-            name, found.dimension, found.distance, len(found.points), found.manifest, frozenset(found.indexed)
+            name=name,
+            dimension=found.dimension,
+            distance=found.distance,
+            points=len(found.points),
+            manifest=found.manifest,
+            indexed_keys=frozenset(found.indexed),
+            sparse=tuple(sorted(found.sparse)),
+            unwritten=self._unwritten(found),
         )
+
+    def _unwritten(self, found: MemoryCollection) -> tuple[str, ...]:
+        return tuple(sorted(found.sparse - ({self.sparse.name} if self.sparse else set())))
 
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         if self.collection in self.world.collections or self.collection in self.world.aliases:
             raise StoreError(f"{self.collection!r} exists")
         self._check(0.0)
-        self.world.collections[self.collection] = MemoryCollection(dimension, distance, manifest, indexed=set(Key))
+        self.world.collections[self.collection] = MemoryCollection(
+            dimension, distance, manifest, indexed=set(Key), sparse={self.sparse.name} if self.sparse else set()
+        )
 
     def ensure_payload_indexes(self) -> None:
         self._check(0.0)
@@ -141,9 +163,19 @@ class MemoryStore:
         return random.sample(sorted(points), min(count, len(points)))
 
     def search(
-        self, vector: Vectors, limit: int, *, exact: bool = False, fields: Mapping[str, Scalar] | None = None
+        self,
+        vector: Vectors,
+        limit: int,
+        *,
+        exact: bool = False,
+        fields: Mapping[str, Scalar] | None = None,
+        hybrid: Hybrid | None = None,
     ) -> list[Hit]:
         found = self._found
+        if hybrid is not None:
+            sparse = check_searched(self.collection, tuple(sorted(found.sparse)), self.sparse)
+            sides = [self.search(vector, hybrid.candidates, fields=fields), self._sparse_hits(sparse, hybrid, fields)]
+            return _fused(sides, hybrid.fusion)[:limit]
         query = _unit(vector) if found.distance is Distance.COSINE else vector
         scored = []
         for point_id, (payload, stored) in found.points.items():
@@ -157,10 +189,24 @@ class MemoryStore:
             scored.append((rank, Hit(point_id, score, copy.deepcopy(payload))))
         return [hit for _, hit in sorted(scored, key=lambda pair: pair[0])[:limit]]
 
+    def _sparse_hits(self, sparse: SparseSettings, hybrid: Hybrid, fields: Mapping[str, Scalar] | None) -> list[Hit]:
+        found = self._found
+        ((indices, values),) = sparse.vectors([hybrid.text], "query")
+        hits = []
+        for point_id, (payload, _) in found.points.items():
+            held = found.weights.get((sparse.name, point_id), {})
+            score = sum(held.get(index, 0.0) * value for index, value in zip(indices, values, strict=True))
+            if score and all(field_value(payload, path) == value for path, value in (fields or {}).items()):
+                hits.append(Hit(point_id, score, copy.deepcopy(payload)))
+        return sorted(hits, key=lambda hit: -hit.score)[: hybrid.candidates]
+
     # -- writing -----------------------------------------------------------------------------------------------
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
         found = self._found
+        check_whole(self.collection, tuple(sorted(found.sparse)), self._unwritten(found), self.sparse)
+        texts = [text_of(point.payload, self.layout or Layout.PLAIN) or "" for point in points]
+        made = self.sparse.vectors(texts, "passage") if self.sparse else [Sparse([], [])] * len(points)
         for point in points:
             _canonical(point.id)
             if point.vector is None or point.vector.shape != (found.dimension,) or not np.isfinite(point.vector).all():
@@ -171,6 +217,10 @@ class MemoryStore:
             vector = point.vector.astype(np.float32)
             stored = _unit(vector) if found.distance is Distance.COSINE else vector.copy()
             found.points[_canonical(point.id)] = (copy.deepcopy(dict(point.payload)), stored)
+        for point, one in zip(points, made, strict=True):
+            if self.sparse:
+                weights = dict(zip(one.indices, one.values, strict=True))
+                found.weights[self.sparse.name, _canonical(point.id)] = weights
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         points = self._found.points
@@ -212,6 +262,19 @@ class MemoryStore:
 
 def _pass(timeout_s: float) -> None:
     """Let every write pass."""
+
+
+def _fused(sides: Sequence[Sequence[Hit]], fusion: Fusion) -> list[Hit]:
+    """Fuse as Qdrant does: RRF with k = 2, or scores between three standard deviations around their mean."""
+    scores: dict[str, float] = {}
+    known = {hit.id: hit for side in sides for hit in side}
+    for side in sides:
+        values = np.array([hit.score for hit in side])
+        spread = float(values.std(ddof=1)) if len(side) > 1 else 0.0
+        for place, hit in enumerate(side):
+            scaled = (hit.score - float(values.mean()) + 3 * spread) / (6 * spread) if spread else 0.5
+            scores[hit.id] = scores.get(hit.id, 0.0) + (1 / (2 + place) if fusion is Fusion.RRF else scaled)
+    return [Hit(one, scores[one], known[one].payload) for one in sorted(scores, key=lambda one: -scores[one])]
 
 
 def _unit(vector: Vectors) -> Vectors:

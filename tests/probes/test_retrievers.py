@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ragwatch.errors import ConfigError, RetrieverError, UnreachableError
-from ragwatch.index.spec import Layout
+from ragwatch.index.spec import Fusion, Layout
 from ragwatch.ports import Passage
-from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, HttpRetriever, read_passages
+from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, HttpRetriever, Search, read_passages
+from ragwatch.stores.sparse import SparseSettings
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore
 from tests.servers.stub_http import Answer, stub_server
@@ -124,3 +125,25 @@ def test_an_outage_is_a_failed_call(bench: Bench, breaking: Callable[[Bench], No
     breaking(bench)
     with pytest.raises(RetrieverError, match="down"):
         retriever(bench).retrieve("x", 2)
+
+
+def test_a_hybrid_search_is_another_search(bench: Bench) -> None:
+    words = SparseSettings("words", "tests:words", lambda texts, _: [([len(text)], [1.0]) for text in texts])
+    bench.store = MemoryStore(sparse=words)
+    bench.reindex()
+    dense, hybrid = retriever(bench), retriever(bench, hybrid=Search(Fusion.DBSF, 7, "tests:words"))
+    assert hybrid.settings == {
+        **dense.settings,
+        "search": "hybrid",
+        "fusion": "dbsf",
+        "candidates": 7,
+        "sparse_encoder": "tests:words",
+    }
+    assert dense.settings == {"retriever": "collection", "filters": {}, "exact": False}
+    text = dense.retrieve("anything", 3)[-1].text
+    assert hybrid.retrieve("x" * len(text), 3)
+
+
+def test_a_hybrid_search_that_nothing_is_configured_for_is_a_failed_call(bench: Bench) -> None:
+    with pytest.raises(RetrieverError, match="hybrid search needs a sparse vector"):
+        retriever(bench, hybrid=Search()).retrieve("anything", 3)

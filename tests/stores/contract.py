@@ -11,13 +11,14 @@ from ragwatch.corpus.identity import Json
 from ragwatch.index.points import Key, Labels, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Layout, Manifest
 from ragwatch.ports import Store
+from ragwatch.stores.sparse import SparseSettings
 
 DIMENSION = 4
 MANIFEST = Manifest("enc-1", "chunk-1", Layout.PLAIN, 1, {"pooling": "mean", "max": 256, "share": 0.5, "prompt": None})
 
 
 class Opener(Protocol):
-    def __call__(self, name: str, *, layout: Layout = Layout.PLAIN) -> Store: ...
+    def __call__(self, name: str, *, layout: Layout = Layout.PLAIN, sparse: SparseSettings | None = None) -> Store: ...
 
 
 @dataclass

@@ -13,10 +13,12 @@ from ragwatch.index.points import Key
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Store
 from ragwatch.stores import open_store
+from ragwatch.stores.sparse import SparseSettings
 from tests.fakes.memory_store import MemoryStore, MemoryWorld
 from tests.servers.qdrant import QdrantServer
 from tests.stores.contract import Opener, Stores
 from tests.stores.contract_collections import CollectionContract
+from tests.stores.contract_hybrid import HybridContract
 from tests.stores.contract_reads import ReadContract
 from tests.stores.contract_writes import WriteContract
 
@@ -30,8 +32,8 @@ class Place:
 def _fake(request: pytest.FixtureRequest) -> Place:
     world = MemoryWorld()
 
-    def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
-        return MemoryStore(name, world=world, layout=layout)
+    def opener(name: str, *, layout: Layout = Layout.PLAIN, sparse: SparseSettings | None = None) -> Store:
+        return MemoryStore(name, world=world, layout=layout, sparse=sparse)
 
     return Place(opener, lambda name, key: world.collections[name].indexed.remove(key))
 
@@ -39,8 +41,8 @@ def _fake(request: pytest.FixtureRequest) -> Place:
 def _embedded(request: pytest.FixtureRequest) -> Place:
     path: Path = request.getfixturevalue("tmp_path")
 
-    def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
-        return open_store(name, path=path, layout=layout)
+    def opener(name: str, *, layout: Layout = Layout.PLAIN, sparse: SparseSettings | None = None) -> Store:
+        return open_store(name, path=path, layout=layout, sparse=sparse)
 
     def lose_index(name: str, key: Key) -> None:
         shard = qdrant_edge.EdgeShard.load(str(path / "collections" / name / "shard"))
@@ -54,8 +56,10 @@ def _server(fixture: str, *, grpc: bool = False) -> Callable[[pytest.FixtureRequ
     def place(request: pytest.FixtureRequest) -> Place:
         server: QdrantServer = request.getfixturevalue(fixture)
 
-        def opener(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
-            return open_store(name, url=server.url, grpc_port=server.grpc_port, prefer_grpc=grpc, layout=layout)
+        def opener(name: str, *, layout: Layout = Layout.PLAIN, sparse: SparseSettings | None = None) -> Store:
+            return open_store(
+                name, url=server.url, grpc_port=server.grpc_port, prefer_grpc=grpc, layout=layout, sparse=sparse
+            )
 
         def lose_index(name: str, key: Key) -> None:
             client = QdrantClient(url=server.url, check_compatibility=False)
@@ -83,8 +87,8 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     # One server serves many tests, and perhaps somebody's own collections.
     prefix = f"t{uuid.uuid4().hex[:12]}-"
 
-    def remembered(name: str, *, layout: Layout = Layout.PLAIN) -> Store:
-        store = place.open(name, layout=layout)
+    def remembered(name: str, *, layout: Layout = Layout.PLAIN, sparse: SparseSettings | None = None) -> Store:
+        store = place.open(name, layout=layout, sparse=sparse)
         opened.setdefault(name, []).append(store)
         return store
 
@@ -97,5 +101,5 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
         same[0].close()
 
 
-class TestStoreContract(CollectionContract, ReadContract, WriteContract):
+class TestStoreContract(CollectionContract, ReadContract, WriteContract, HybridContract):
     pass

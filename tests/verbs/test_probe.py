@@ -27,14 +27,14 @@ from tests.verbs.bench import START, Bench
 COUNT = 60
 
 
-class Minutes:
-    """A clock that goes on a minute with every look."""
+class Seconds:
+    """A clock that goes on a second with every look."""
 
     def __init__(self) -> None:
         self.now = START
 
     def __call__(self) -> datetime:
-        self.now += timedelta(minutes=1)
+        self.now += timedelta(seconds=1)
         return self.now
 
 
@@ -54,7 +54,7 @@ def golden(number: int, verdict: str = "allowed") -> GoldenQuery:
 
 @pytest.fixture
 def bench() -> Bench:
-    made = Bench(MemoryStore(), {f"{n}.md": page(n) for n in range(COUNT)}, clock=Minutes())
+    made = Bench(MemoryStore(), {f"{n}.md": page(n) for n in range(COUNT)}, clock=Seconds())
     made.reindex()
     return made
 

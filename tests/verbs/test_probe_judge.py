@@ -71,7 +71,7 @@ def point(bench: Bench, document: str) -> Passage:
 
 
 def judged(bench: Bench, ragas: Ragas, retriever: Retriever | Fixed, *queries: GoldenQuery) -> JudgedProbe:
-    return judge_probe(bench.pipeline, queries, retriever, ragas, k=4, metrics=("context_recall",))  # type: ignore[arg-type]
+    return judge_probe(bench.pipeline, queries, retriever, ragas, k=4, metrics=("context_recall",))
 
 
 def values(report: JudgedProbe) -> dict[str, float | None]:
