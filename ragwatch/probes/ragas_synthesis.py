@@ -140,15 +140,17 @@ def _pair(fields: Fields, relation: str, name: str) -> KnowledgeGraph:
 
 
 async def _written(synthesizer: Any, graph: KnowledgeGraph, fields: Fields) -> Fields:
-    """Let a synthesizer choose who asks what and how, then write it; {} where it finds nothing to ask.
+    """Let a synthesizer choose who asks what and how, then write it; `nothing` says why it finds nothing to ask.
 
     RAGAS would write a question about fewer chunks than were given, in the end about none, out of the model's mind.
     """
     synthesizer.seed = fields["seed"]
     personas = [Persona(**one) for one in fields["personas"]]
     scenarios = await synthesizer.generate_scenarios(n=1, knowledge_graph=graph, persona_list=personas)
-    if not scenarios or len(scenarios[0].nodes) < len(graph.nodes):
-        return {}
+    if not scenarios:
+        return {"nothing": "no persona was matched with what the chunk is about"}
+    if len(scenarios[0].nodes) < len(graph.nodes):
+        return {"nothing": "not every chunk holds what was to be combined"}
     sample = await synthesizer.generate_sample(scenarios[0])
     scenario = scenarios[0]
     return {

@@ -64,9 +64,8 @@ class StepJob(Job[StepEnd]):
         return {"task": self.number, "kind": "testset", "step": self.step, "fields": self.fields}
 
     def done(self, message: Message) -> StepEnd:
-        if not message["value"]:
-            return self.lost(*_NOTHING, "")
-        return StepEnd(Outcome.OK, message["value"])
+        value = message["value"]
+        return self.lost(*_NOTHING, value["nothing"]) if "nothing" in value else StepEnd(Outcome.OK, value)
 
     def lost(self, outcome: Outcome, reason: Reason, detail: str) -> StepEnd:
         return StepEnd(outcome, {}, reason, detail)

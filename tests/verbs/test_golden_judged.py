@@ -244,14 +244,22 @@ def test_answers_that_mean_nothing_are_named(
     assert found.synthesis.details[key] == f"{name}: {detail}"
 
 
-@pytest.mark.parametrize(("name", "said"), [("NEROutput", {"entities": []}), ("PersonaThemesMapping", {"mapping": {}})])
-def test_a_chunk_without_anything_to_ask_about(name: str, said: Any, make: Make, judge: WritingJudge) -> None:
+@pytest.mark.parametrize(
+    ("name", "said", "detail"),
+    [
+        ("NEROutput", {"entities": []}, "no named entity"),
+        ("PersonaThemesMapping", {"mapping": {}}, "no persona was matched with what the chunk is about"),
+    ],
+)
+def test_a_chunk_without_anything_to_ask_about(
+    name: str, said: Any, detail: str, make: Make, judge: WritingJudge
+) -> None:
     judge.lies[name] = lambda _given, _number: said
     found = make(1)
     accounts(found)
-    assert ("single_hop", Outcome.JUDGE_ERROR, Reason.NOTHING_TO_ASK) in reasons(found)
     assert found.synthesis
     assert found.synthesis.done["single_hop"] == 0
+    assert found.synthesis.details["single_hop", Outcome.JUDGE_ERROR, Reason.NOTHING_TO_ASK] == detail
 
 
 def test_concepts_of_nobody_never_become_a_question_about_nothing(make: Make, judge: WritingJudge) -> None:
