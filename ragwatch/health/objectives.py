@@ -96,6 +96,8 @@ class Burn:
     changes: int
     """Changes in the long window."""
     severity: Severity
+    certain: bool = False
+    """Whether it burns too if only changes count that are late by the bound from `seen`."""
 
     @property
     def burning(self) -> bool:
@@ -112,6 +114,7 @@ class Burn:
             "short": None if self.short is None else round(self.short, 3),
             "changes": self.changes,
             "burning": self.burning,
+            "certain": self.certain,
         }
 
 
@@ -154,9 +157,10 @@ class Freshness:
 
     @property
     def severity(self) -> Severity | None:
-        """How bad it is, None while no budget burns; never an error on the evidence of few changes."""
+        """How bad it is, None while no budget burns; never an error on the evidence of few changes, nor where the
+        misses may only be the time between two comparisons."""
         burning = [burn for burn in self.burns if burn.burning]
-        grave = any(burn.severity is Severity.ERROR and burn.changes >= ENOUGH for burn in burning)
+        grave = any(burn.severity is Severity.ERROR and burn.certain and burn.changes >= ENOUGH for burn in burning)
         return None if not burning else Severity.ERROR if grave else Severity.WARNING
 
     def to_json(self) -> dict[str, Json]:
@@ -274,23 +278,27 @@ def _distribution(seconds: Sequence[float]) -> Lags | None:
 
 
 def _burn(pair: WindowPair, decided: Sequence[_Decided], objective: Objective) -> Burn:
-    long_s, short_s = pair.long_share * objective.window_s, pair.short_share * objective.window_s
+    windows = pair.long_share * objective.window_s, pair.short_share * objective.window_s
     budget = 1 - objective.target
+    # Of a low target not even all changes late reach the table's rate; then all late is what it takes.
+    limit = min(pair.rate, 1 / budget)
+    seen = [[one for one in decided if one.age_s < window] for window in windows]
+    long, short = (_rate([one.late for one in window], budget) for window in seen)
+    surely = [_rate([one.certain for one in window], budget) for window in seen]
     return Burn(
         name=pair.name,
-        long_s=long_s,
-        short_s=short_s,
-        # Of a low target not even all changes late reach the table's rate; then all late is what it takes.
-        limit=min(pair.rate, 1 / budget),
-        long=_rate(decided, long_s, budget),
-        short=_rate(decided, short_s, budget),
-        changes=sum(one.age_s < long_s for one in decided),
+        long_s=windows[0],
+        short_s=windows[1],
+        limit=limit,
+        long=long,
+        short=short,
+        changes=len(seen[0]),
         severity=pair.severity,
+        certain=all(rate is not None and rate >= limit for rate in surely),
     )
 
 
-def _rate(decided: Sequence[_Decided], window_s: float, budget: float) -> float | None:
-    late = [one.late for one in decided if one.age_s < window_s]
+def _rate(late: Sequence[bool], budget: float) -> float | None:
     return sum(late) / len(late) / budget if late else None
 
 

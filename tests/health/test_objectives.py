@@ -81,6 +81,13 @@ def test_few_changes_never_make_an_error() -> None:
     assert measured([*few, lag(99, ago_s=7200, took_s=None)]).severity is Severity.ERROR
 
 
+def test_misses_that_may_be_the_time_between_two_looks_never_make_an_error() -> None:
+    coarse = [lag(n, ago_s=600, look_s=7200, took_s=None) for n in range(30)]
+    assert measured(coarse).late == 30
+    assert measured(coarse).severity is Severity.WARNING
+    assert measured([lag(n, ago_s=3700, look_s=7200, took_s=None) for n in range(30)]).severity is Severity.ERROR
+
+
 def test_an_alert_ends_when_its_cause_has_ended() -> None:
     # 30 changes took two hours; their time was over after one, seven hours ago.
     changes = [lag(n, ago_s=8 * 3600, took_s=7200) for n in range(30)]
