@@ -10,8 +10,8 @@ from ragwatch.ports import RunRecord
 from ragwatch.state.columns import decode_json, decode_time, encode_json, to_utc
 from ragwatch.state.database import Database, Row, Statements
 
-RUNS_KEPT = 10_000
-"""Newest runs that are kept per collection."""
+RUNS_KEPT = 50_000
+"""Newest runs that are kept per collection, where nobody prunes: 90 days of the shipped jobs are about 25,000."""
 
 FINDINGS_KEPT = 50
 """Newest runs per collection and verb whose findings are kept. Per verb, so that frequent probes do not push out
