@@ -59,6 +59,16 @@ delete_share = 0.05
 delete_chunks = 500
 source_shrink = 0.20
 
+[policy]
+# What the job `reindex` does about a difference: observe, propose (tell people the command), small, or all.
+level = "propose"
+# max_share = 0.02              # small: share of the points; max_chunks = 200: and no more than these
+
+# [[objectives]]                # how soon a change must be visible; `ragwatch freshness` measures it
+# edit = "1h"
+# addition = "1h"
+# deletion = "30m"
+
 [probe]
 # Golden queries: `ragwatch golden generate` makes some, `ragwatch probe` asks them.
 golden = "golden.jsonl"
