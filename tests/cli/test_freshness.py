@@ -1,12 +1,14 @@
 """`freshness`, `policy`, and the job that repairs by policy, on a real folder with an embedded index."""
 
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ragwatch.app import load
+from ragwatch.app import load, open_pipeline
 from ragwatch.app_freshness import objectives_of
+from ragwatch.app_policy import run_policy
 from ragwatch.errors import ConfigError, ExitCode
 from ragwatch.freshness import follow
 from ragwatch.jobs import shipped_folder
@@ -114,3 +116,40 @@ def test_an_objective_that_cannot_hold_is_refused(workspace: Workspace, text: st
     set_policy(workspace, text)
     with pytest.raises(ConfigError, match=said):
         load(workspace.config)
+
+
+def test_a_late_change_becomes_an_incident(edited: Workspace) -> None:
+    set_policy(edited, '[[objectives]]\naddition = "15m"')
+    edited.ragwatch("scan")
+    settings = load(edited.config)
+    with closing(make_state(settings.config, settings.base)) as ledger:
+        run = ledger.runs(verb="scan", limit=1)[0]
+        # The last comparison before it was three hours ago.
+        follow(ledger, run, ledger.findings(run.id), previous=datetime.now(UTC) - timedelta(hours=3))
+    causes = [one["cause"] for one in edited.ragwatch("incidents", "--json").value["incidents"]]
+    assert "objective_at_risk" in causes
+
+
+def test_a_change_that_is_repaired_is_followed_to_its_end(edited: Workspace) -> None:
+    edited.ragwatch("scan")
+    (pending,) = edited.ragwatch("freshness", "--json").value["freshness"]
+    assert (pending["change"], pending["pending"], pending["changes"]) == ("addition", 1, 0)
+    edited.ragwatch("reindex", "--yes")
+    (visible,) = edited.ragwatch("freshness", "--json").value["freshness"]
+    assert (visible["pending"], visible["changes"]) == (0, 1)
+
+
+def test_a_proposal_is_queued_for_every_channel_that_wants_it(
+    edited: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_URL", "http://127.0.0.1:9/")
+    channel = '[[alerts.channels]]\nname = "{}"\nkind = "webhook"\nurl_env = "OPS_URL"\n{}'
+    set_policy(edited, channel.format("ops", "") + "\n" + channel.format("errors", 'severity = "error"'))
+    settings = load(edited.config)
+    for _ in range(2):
+        with open_pipeline(settings.path, settings=settings, writing=True) as pipeline:
+            report = run_policy(pipeline, settings)
+    with closing(make_state(settings.config, settings.base)) as ledger:
+        (message,) = ledger.messages(collection="docs")
+    assert (message.channel, str(message.event)) == ("ops", "proposed")
+    assert message.notice.command == f"ragwatch reindex --digest {report.plan.digest[:12]}"
