@@ -118,7 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Whoever was sending it is dead.
+            self.close_connection = True
+            return
         behaviour = self.server.owner.arrived(Received(self.path, dict(self.headers), body))
         self.close_connection = True
         with suppress(OSError):
@@ -126,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._fail(behaviour.how)
             else:
                 self._say(behaviour)
+
+    do_GET = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_POST  # noqa: N815
 
     def _say(self, say: Say) -> None:
         content = say.body.encode()
