@@ -21,6 +21,7 @@ NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
     "|probe compare|probe|baseline set|baseline show"
     "|freshness|policy|report|prune"
+    "|alerts test|alerts outbox|alerts retry|alerts preview"
     "|golden generate|golden import|golden list|golden review|golden coverage"
 )
 MIGRATE = "plan|start|status|gate|bridge|cutover|rollback|finish|abandon"
@@ -134,7 +135,8 @@ def test_every_flag_shown_exists(
 
 
 def test_every_kind_of_finding_is_explained_with_its_severity() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", README, flags=re.MULTILINE))
+    section = README.partition("\n## What a scan finds\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, flags=re.MULTILINE))
     assert rows == {str(kind): SEVERITY[kind].label for kind in Kind}
 
 

@@ -42,19 +42,19 @@ def test_the_report_is_written_beside_the_state(indexed: Workspace) -> None:
     assert not list(indexed.folder.glob(".report*"))
 
 
-def test_json_goes_to_stdout_and_writes_nothing(indexed: Workspace) -> None:
-    value = indexed.ragwatch("report", "--json", "--days", "7").value
+def test_json_goes_to_stdout_and_writes_nothing(workspace: Workspace) -> None:
+    value = workspace.ragwatch("report", "--json", "--days", "7").value
     assert (value["collection"], len(value["days"])) == ("docs", 7)
-    assert not list(indexed.folder.glob("report*"))
+    assert not list(workspace.folder.glob("report*"))
 
 
-def test_a_report_goes_where_it_is_asked_to(indexed: Workspace) -> None:
-    indexed.ragwatch("report", "--out", "reports/today.html")
-    assert (indexed.folder / "reports" / "today.html").exists()
-    assert indexed.ragwatch("report", "--out", "today.json").code == ExitCode.USAGE
-    (indexed.folder / "file").write_text("x")
-    assert indexed.ragwatch("report", "--out", "file/today.html").code == ExitCode.USAGE
-    assert indexed.ragwatch("report", "--days", "0").code == ExitCode.USAGE
+def test_a_report_goes_where_it_is_asked_to(workspace: Workspace) -> None:
+    workspace.ragwatch("report", "--out", "reports/today.html")
+    assert (workspace.folder / "reports" / "today.html").exists()
+    assert workspace.ragwatch("report", "--out", "today.json").code == ExitCode.USAGE
+    (workspace.folder / "file").write_text("x")
+    assert workspace.ragwatch("report", "--out", "file/today.html").code == ExitCode.USAGE
+    assert workspace.ragwatch("report", "--days", "0").code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(
@@ -70,31 +70,31 @@ def test_the_place_of_the_report_follows_the_state(workspace: Workspace, url: st
     assert report_path(load(workspace.config)) == workspace.folder / place
 
 
-def test_pruning_forgets_what_is_older_than_asked(indexed: Workspace) -> None:
-    assert len(aged(indexed)) == 150
-    outcome = indexed.ragwatch("prune", "--json")
+def test_pruning_forgets_what_is_older_than_asked(workspace: Workspace) -> None:
+    assert len(aged(workspace)) == 150
+    outcome = workspace.ragwatch("prune", "--json")
     assert outcome.code == ExitCode.DONE
     assert (outcome.value["forgotten"]["runs"], outcome.value["forgotten"]["lags"]) == (50, 60)
-    assert indexed.ragwatch("prune").out == "Nothing is old enough to be forgotten.\n"
+    assert workspace.ragwatch("prune").out == "Nothing is old enough to be forgotten.\n"
 
 
-def test_pruning_leaves_what_an_objective_looks_at(indexed: Workspace) -> None:
-    aged(indexed)
-    indexed.configure("[encoder]", '[[objectives]]\nedit = "1h"\nwindow = "140d"\n\n[encoder]')
-    assert prune_history(load(indexed.config), NOW, keep=timedelta(days=1))["lags"] == 10
+def test_pruning_leaves_what_an_objective_looks_at(workspace: Workspace) -> None:
+    aged(workspace)
+    workspace.configure("[encoder]", '[[objectives]]\nedit = "1h"\nwindow = "140d"\n\n[encoder]')
+    assert prune_history(load(workspace.config), NOW, keep=timedelta(days=1))["lags"] == 10
 
 
 @pytest.mark.parametrize("keep", ["soon", "0d", "-3d"])
-def test_a_time_that_is_none_is_refused(indexed: Workspace, keep: str) -> None:
-    outcome = indexed.ragwatch("prune", f"--keep={keep}")
+def test_a_time_that_is_none_is_refused(workspace: Workspace, keep: str) -> None:
+    outcome = workspace.ragwatch("prune", f"--keep={keep}")
     assert outcome.code == ExitCode.USAGE
     assert repr(keep) in outcome.err
 
 
-def test_both_are_jobs(indexed: Workspace) -> None:
-    shutil.copytree(shipped_folder("jobs"), indexed.folder / "jobs")
-    aged(indexed)
-    assert indexed.ragwatch("job", "run", "report").code == ExitCode.DONE
-    assert (indexed.folder / "report-docs.html").exists()
-    assert indexed.ragwatch("job", "run", "prune_history").code == ExitCode.DONE
-    assert len(indexed.ragwatch("history", "--limit", "500", "--json").value["runs"]) <= 110
+def test_both_are_jobs(workspace: Workspace) -> None:
+    shutil.copytree(shipped_folder("jobs"), workspace.folder / "jobs")
+    aged(workspace)
+    assert workspace.ragwatch("job", "run", "report").code == ExitCode.DONE
+    assert (workspace.folder / "report-docs.html").exists()
+    assert workspace.ragwatch("job", "run", "prune_history").code == ExitCode.DONE
+    assert len(workspace.ragwatch("history", "--limit", "500", "--json").value["runs"]) <= 110
