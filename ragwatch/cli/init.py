@@ -69,6 +69,15 @@ level = "propose"
 # addition = "1h"
 # deletion = "30m"
 
+# [alerts]
+# excerpts = true               # messages may carry text of documents
+# link = "https://…"            # of the status page
+# [[alerts.channels]]           # then: ragwatch alerts test
+# name = "team"
+# kind = "slack"                # slack, slack-bot, webhook, alertmanager or pagerduty
+# url_env = "TEAM_SLACK_URL"    # the name of the variable that holds the address; token_env for keys and tokens
+# severity = "warning"          # and worse
+
 [probe]
 # Golden queries: `ragwatch golden generate` makes some, `ragwatch probe` asks them.
 golden = "golden.jsonl"

@@ -52,6 +52,8 @@ class Outcome:
     seconds: float
     channels: dict[str, Arrived]
     unsettled: int
+    taken_amid: int
+    """Requests that were taken before the last kill."""
 
     @property
     def faults(self) -> list[str]:
@@ -65,11 +67,12 @@ def kill_and_check(folder: Path, *, kills: int, incidents: int, seed: int, longe
     with Receiver(_moody(seed + 1, "ok")).running() as team, Receiver(_moody(seed + 2, "")).running() as hook:
         for _ in range(kills):
             done += _killed(folder, team, hook, incidents, draw.uniform(0.0, longest_s))
+        amid = len(team.taken) + len(hook.taken)
         team.always, hook.always = Say(), Say(204, "")
         with _run(folder, team, hook, incidents) as last:
             assert last.wait(timeout=300) == 0
         channels = {"team": _look(team, "team", incidents), "hook": _look(hook, "hook", incidents)}
-    return Outcome(done, incidents, time.monotonic() - begun, channels, _unsettled(folder, incidents))
+    return Outcome(done, incidents, time.monotonic() - begun, channels, _unsettled(folder, incidents), amid)
 
 
 def _moody(seed: int, ok: str) -> Callable[[Received], Say | Fail]:
