@@ -74,4 +74,6 @@ def _error(look: "Look") -> tuple[str, str, str]:
         # Its text was not written for people, and may hold anything.
         return kind, f"{kind}, which is an error of ragwatch's own", "ragwatch history --json"
     fact = kept.get("fact") if isinstance(error, dict) else error
-    return kind, str(fact or "no reason is known"), str(kept.get("hint") or "")
+    code = look.summary.get("exit_code")
+    unknown = "no reason is known" if code is None else f"it ended with exit code {code}"
+    return kind, str(fact or unknown), str(kept.get("hint") or "")
