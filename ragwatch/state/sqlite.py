@@ -130,8 +130,8 @@ class SqliteDatabase(Database):
                 connection.execute("VACUUM")
             left = connection.execute("PRAGMA freelist_count").fetchone()[0]
             for _ in range(0, left, _PAGES):
-                # Fetched, because each step frees a page.
-                connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                # As a script, because each step of the statement frees one page, and `execute` takes only the first.
+                connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
                 time.sleep(breath_s)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

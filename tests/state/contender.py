@@ -5,9 +5,15 @@ Says "ready", waits for a line on its standard input, acts, and prints what came
 
 import os
 import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ragwatch.errors import LeaseHeldError
+from ragwatch.errors import LeaseHeldError, OvertakenError
+from ragwatch.health.findings import Severity
+from ragwatch.health.incidents import Event, Notice, Transition
+from ragwatch.incident_ports import Message
 from ragwatch.ports import CachedDocument
 from ragwatch.state.sql_state import SqlState
 
@@ -68,5 +74,44 @@ def crash(url: str, statements: str) -> None:
     SqlState(url)
 
 
+def deliver(url: str, _: str) -> None:
+    """Claim and deliver until nothing waits; say when what was delivered."""
+    state, holder = SqlState(url), f"process {os.getpid()}"
+    wait()
+    deadline = time.monotonic() + 60
+    while state.messages(state="waiting", limit=1) and time.monotonic() < deadline:
+        for message in state.claim(holder, NOW + timedelta(days=1), 60, collection="docs", channels=["slack"], limit=3):
+            print(time.monotonic(), message.id)
+            state.deliver(message.id, holder, NOW, {})
+    state.close()
+
+
+def follow(url: str, ids: str) -> None:
+    """Write the next version of two incidents at once, until both are at version 101."""
+    state = SqlState(url)
+    wait()
+    while True:
+        found = [incident for id_ in ids.split() if (incident := state.incident(id_))]
+        if min(incident.version for incident in found) > 100:
+            break
+        after = [replace(incident, version=incident.version + 1) for incident in found]
+        said = [Transition("docs", one.id, Event.GREW, NOW, {"version": one.version}) for one in after]
+        version = after[0].version
+        notice = Notice(Event.GREW, "docs", Severity.WARNING, "More", NOW, NOW)
+        message = Message(f"m{version}", "docs", "slack", "a", Event.GREW, notice, NOW, NOW)
+        with suppress(OvertakenError):
+            state.commit(after, said, [message], now=NOW)
+    state.close()
+
+
+ROLES = {
+    "create": create,
+    "acquire": acquire,
+    "write": write,
+    "crash": crash,
+    "deliver": deliver,
+    "follow": follow,
+}
+
 if __name__ == "__main__":
-    {"create": create, "acquire": acquire, "write": write, "crash": crash}[sys.argv[2]](sys.argv[1], sys.argv[3])
+    ROLES[sys.argv[2]](sys.argv[1], sys.argv[3])
