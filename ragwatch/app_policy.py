@@ -1,11 +1,8 @@
 """The policy, wired from a configuration."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from ragwatch.app import Settings, estimate_plan, holder_name, utc_now
 from ragwatch.config_daemon import AlertsConfig, PolicyConfig
 from ragwatch.errors import NotFoundError
 from ragwatch.health.autonomy import Level, Licence, Rules
@@ -13,11 +10,6 @@ from ragwatch.health.findings import Severity
 from ragwatch.health.routing import Route
 from ragwatch.index.plan import Plan
 from ragwatch.ports import RunRecord, State
-from ragwatch.wiring import make_state
-
-if TYPE_CHECKING:
-    from ragwatch.pipeline import Clock, Pipeline
-    from ragwatch.policy import PolicyReport
 
 
 @dataclass(frozen=True)
@@ -30,6 +22,8 @@ class PolicyStatus:
     blocked: tuple[str, ...]
     last: RunRecord | None
     now: datetime
+    repaired: bool = False
+    """Whether a repair has been verified since the newest decision."""
 
 
 def rules_of(section: PolicyConfig) -> Rules:
@@ -51,30 +45,6 @@ def routes_of(section: AlertsConfig) -> tuple[Route, ...]:
         )
         for one in section.channels
     )
-
-
-def clock_from(now: datetime) -> "Clock":
-    """Return a clock that says `now` at this moment and goes on from there: leases and repairs need one that goes."""
-    began = utc_now()
-    return lambda: now + (utc_now() - began)
-
-
-def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":
-    """Scan, decide by the configured policy, and propose or repair. Raises as `repair_by_policy` does."""
-    from ragwatch.policy import repair_by_policy
-
-    config = settings.config
-    with closing(make_state(config, settings.base)) as ledger:
-        return repair_by_policy(
-            pipeline,
-            ledger,
-            rules_of(config.policy),
-            limits=config.guards.limits,
-            holder=holder_name(),
-            price=lambda plan: estimate_plan(plan, pipeline, settings),
-            routes=routes_of(config.alerts),
-            link=config.alerts.link or "",
-        )
 
 
 def kept_plan(state: State, prefix: str) -> Plan:

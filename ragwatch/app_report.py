@@ -49,7 +49,10 @@ def policy_status(path: Path) -> PolicyStatus:
     with _followed(settings, now) as ledger:
         last = next(iter(ledger.runs(collection=collection, verb=VERB, limit=1)), None)
         current = current_licence(ledger, collection, rules)
-        return PolicyStatus(collection, rules, current, tuple(blocks(ledger, collection)), last, now)
+        repair = next(iter(ledger.runs(collection=collection, verb="reindex", limit=1)), None)
+        since = last and repair and repair.started >= last.started and repair.summary.get("verified") is True
+        forbidden = tuple(blocks(ledger, collection))
+    return PolicyStatus(collection, rules, current, forbidden, last, now, repaired=bool(since))
 
 
 def make_report(settings: Settings, now: datetime, *, days: int = DAYS) -> "Report":

@@ -14,7 +14,7 @@ from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Incident, Notice, Transition
 from ragwatch.health.routing import Route
 from ragwatch.health.verdict import Decision as Retrieval
-from ragwatch.incident_ports import Ledger
+from ragwatch.incident_ports import Ledger, Message
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Plan
 from ragwatch.notify import address
@@ -70,12 +70,13 @@ def repair_by_policy(
     holder: str,
     price: Price,
     routes: Sequence[Route] = (),
+    quiet: datetime | None = None,
     link: str = "",
 ) -> PolicyReport:
     """Scan, decide, record the decision with its reasons, and do what was decided. No guard is ever overridden.
 
-    A plan that is proposed is kept in the state database and told once to every route. Raises what `scan` and
-    `reindex` raise; a decision is recorded before anything is done about it.
+    A plan that is proposed is kept in the state database and told once to every route, not before `quiet`. Raises what
+    `scan` and `reindex` raise; a decision is recorded before anything is done about it.
     """
     report = scan(pipeline)
     plan = authorised(report.plan, pipeline.state.quarantined(pipeline.collection))
@@ -90,7 +91,9 @@ def repair_by_policy(
     proposed = False
     if verdict.decision is Decision.PROPOSED:
         ledger.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
-        proposed = _propose(ledger, plan, estimate, verdict, routes, limits, now, link)
+        notice = proposal(plan, estimate, verdict, limits, now, link=link)
+        messages = address(notice, routes, thread=_thread(plan), now=now, quiet=quiet, key=plan.digest)
+        proposed = _propose(ledger, plan, notice, messages, now)
     summary = {**verdict.to_json(), "plan_digest": plan.digest, "proposed": proposed, **_size(plan)}
     ledger.finish_run(run, "done", summary, pipeline.clock())
     repair = None
@@ -188,18 +191,12 @@ def _size(plan: Plan) -> dict[str, Json]:
     }
 
 
-def _propose(
-    ledger: Ledger,
-    plan: Plan,
-    estimate: Estimate,
-    verdict: Verdict,
-    routes: Sequence[Route],
-    limits: Limits,
-    now: datetime,
-    link: str,
-) -> bool:
+def _thread(plan: Plan) -> str:
+    return f"plan-{plan.digest[:SHORT]}"
+
+
+def _propose(ledger: Ledger, plan: Plan, notice: Notice, messages: Sequence[Message], now: datetime) -> bool:
     """Tell people of a plan, once; return whether it was new to them."""
-    notice = proposal(plan, estimate, verdict, limits, now, link=link)
     digest = plan.digest[:SHORT]
     known, version = _proposed(ledger, plan.collection)
     if digest in known:
@@ -209,7 +206,7 @@ def _propose(
     try:
         ledger.commit(
             transitions=[Transition(plan.collection, VERB, Event.PROPOSED, now, facts)],
-            messages=address(notice, routes, thread=f"plan-{digest}", now=now, key=plan.digest),
+            messages=messages,
             notes=[(PROPOSALS, plan.collection, value, version)],
             now=now,
         )

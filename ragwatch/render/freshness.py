@@ -161,7 +161,7 @@ def _decision(status: PolicyStatus) -> Text:
     reasons = run.summary.get("reasons")
     why = "; ".join(str(reason) for reason in reasons) if isinstance(reasons, list) else ""
     command = proposed_command(run)
-    then = f"; to apply it: {command}" if command else ""
+    then = "; repaired since" if status.repaired else f"; to apply it: {command}" if command else ""
     return Text(f"{ago(run.started, status.now)}: {run.summary.get('decision')}: {why}{then}")
 
 
@@ -186,4 +186,5 @@ def policy_json(status: PolicyStatus) -> dict[str, Json]:
             "promote_after": rules.promote_after,
         },
         "last_decision": run_json(status.last) if status.last else None,
+        "repaired_since": status.repaired,
     }

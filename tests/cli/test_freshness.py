@@ -8,7 +8,7 @@ import pytest
 
 from ragwatch.app import load, open_pipeline
 from ragwatch.app_freshness import objectives_of
-from ragwatch.app_policy import run_policy
+from ragwatch.app_repair import run_policy
 from ragwatch.errors import ConfigError, ExitCode
 from ragwatch.freshness import follow
 from ragwatch.jobs import shipped_folder
@@ -40,6 +40,7 @@ def test_the_job_proposes_by_default_and_the_command_that_it_shows_works(edited:
     assert edited.ragwatch("scan").code == ExitCode.FINDINGS
     assert edited.ragwatch("reindex", "--digest", digest).code == ExitCode.DONE
     assert edited.ragwatch("scan").code == ExitCode.DONE
+    assert "; repaired since" in " ".join(edited.ragwatch("policy").out.split())
     assert edited.ragwatch("job", "run", "reindex").code == ExitCode.DONE
 
 
