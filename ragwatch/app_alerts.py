@@ -33,9 +33,9 @@ from ragwatch.wiring import make_state
 if TYPE_CHECKING:
     from ragwatch.alerts.channel import HttpChannel
 
+ORPHANED_AFTER = timedelta(days=1)
+_ORPHAN_CLAIM_S = 5.0
 MessageState = Literal["waiting", "sent", "failed"]
-_SHOWN = 12
-"""Characters of a message's id that people are shown, and may type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,19 @@ def deliver_waiting(
             now = clock()
             known = read_circuit(ledger, collection, section.name)
             write_circuit(ledger, collection, section.name, known.shut(error.fact, now, "unusable"), now)
+    _give_up_orphans(settings, ledger, clock(), holder)
     return deliver(ledger, ledger, channels, clock, holder, collection=collection, seconds=seconds, stop=stop)
+
+
+def _give_up_orphans(settings: Settings, ledger: Ledger, now: datetime, holder: str) -> None:
+    """Give up what has waited for a day for channels that the configuration does not name (any more)."""
+    collection = settings.config.collection
+    named = {section.name for section in settings.config.alerts.channels}
+    waiting = {channel for channel, state in ledger.depth(collection) if state == "waiting"}
+    for channel in sorted(waiting - named):
+        for message in ledger.claim(holder, now, _ORPHAN_CLAIM_S, collection=collection, channels=[channel]):
+            if now - message.created > ORPHANED_AFTER:
+                ledger.give_up(message.id, holder, now, "the configuration names no such channel")
 
 
 def check_channels(settings: Settings) -> list[tuple[str, RagwatchError | str]]:

@@ -88,22 +88,28 @@ def deliver(
     lanes = [lane for channel in channels if (lane := call.lane(channel)) is not None]
     end = clock() + timedelta(seconds=seconds)
     running: dict[Future[Mapping[str, Json]], tuple[_Lane, Message]] = {}
-    with ThreadPoolExecutor(max_workers=max(1, len(lanes)), thread_name_prefix="ragwatch-alerts") as pool:
-        idle = list(lanes)
-        while idle or running:
-            for lane in idle:
-                over = lane.over or lane.begun >= most or stop() or clock() >= end
-                message = None if over else call.next(lane)
-                if message is not None:
-                    prepared, earlier = call.prepare(message)
-                    lane.begun += 1
-                    sending = pool.submit(lane.channel.send, prepared, now=clock(), earlier=earlier)
-                    running[sending] = lane, message
-            idle = []
-            for sending in wait(running, return_when=FIRST_COMPLETED).done:
-                lane, message = running.pop(sending)
-                call.settle(lane, message, sending)
-                idle.append(lane)
+    pool = ThreadPoolExecutor(max_workers=max(1, len(lanes)), thread_name_prefix="ragwatch-alerts")
+    try:
+        with pool:
+            idle = list(lanes)
+            while idle or running:
+                for lane in idle:
+                    over = lane.over or lane.begun >= most or stop() or clock() >= end
+                    message = None if over else call.next(lane)
+                    if message is not None:
+                        prepared, earlier = call.prepare(message)
+                        lane.begun += 1
+                        sending = pool.submit(lane.channel.send, prepared, now=clock(), earlier=earlier)
+                        running[sending] = lane, message
+                idle = []
+                for sending in wait(running, return_when=FIRST_COMPLETED).done:
+                    lane, message = running.pop(sending)
+                    call.settle(lane, message, sending)
+                    idle.append(lane)
+    finally:
+        # Interrupted: what was under way has ended by now, and need not be sent again.
+        for sending, (lane, message) in running.items():
+            call.settle(lane, message, sending)
     return call.delivered
 
 

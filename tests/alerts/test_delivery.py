@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ragwatch.alerts import open_channel
 from ragwatch.alerts.circuit import KIND, LOUD_AFTER
@@ -282,6 +284,62 @@ def test_an_old_claim_is_not_sent_under(desk: Desk) -> None:
     channel = Slow()
     desk.deliver(channel, seconds=1000)
     assert channel.ids == ["m000", "m002"]
+
+
+def test_what_was_taken_when_we_are_interrupted_is_not_sent_again(desk: Desk) -> None:
+    desk.queue(numbered(0, channel="slow"), numbered(1))
+    calls: list[None] = []
+
+    def interrupt() -> bool:
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        desk.deliver(FakeChannel("slow"), FakeChannel(), stop=interrupt)
+    assert [desk.of(id_).state for id_ in ("m000", "m001")] == ["sent", "waiting"]
+
+
+OUTCOMES: tuple[Exception | None, ...] = (
+    None,
+    None,
+    ChannelBusyError("busy"),
+    ChannelBusyError("slow down", after_s=5),
+    MessageRefusedError("refused"),
+    ChannelClosedError("closed"),
+    ZeroDivisionError(),
+)
+
+
+@given(
+    threads=st.lists(st.integers(0, 3), max_size=12),
+    team=st.lists(st.sampled_from(OUTCOMES), max_size=30),
+    pager=st.lists(st.sampled_from(OUTCOMES), max_size=30),
+)
+def test_whatever_happens_everything_is_settled_once_and_in_order(
+    threads: list[int], team: list[Exception | None], pager: list[Exception | None]
+) -> None:
+    desk = Desk()
+    channels = FakeChannel("team", script=team), FakeChannel("pager", script=pager)
+    for number, thread in enumerate(threads):
+        desk.queue(
+            numbered(number, f"t{thread}"),
+            replace(numbered(number, f"t{thread}", channel="pager"), id=f"p{number:03d}"),
+        )
+    for attempt in range(80):
+        for channel in channels:
+            channel.fingerprint = str(attempt)
+        desk.deliver(*channels)
+        desk.pass_(minutes=16)
+    assert all(one.state in ("sent", "failed") for one in desk.state.messages())
+    for channel in channels:
+        assert len(set(channel.ids)) == len(channel.ids)
+        for name in {one.thread for one in channel.sent}:
+            told = [one.id for one in channel.sent if one.thread == name]
+            assert told == sorted(told)
+    settled = [one.id for one in desk.state.messages(state="sent")]
+    assert sorted(settled) == sorted(channels[0].ids + channels[1].ids)
 
 
 # --- with real connections -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ KINDS = {"string": str, "object": dict, "array": list, "boolean": bool, "null": 
 
 
 def block(language: str, holding: str) -> str:
-    fenced = re.findall(rf"^```{language}\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL)
+    fenced: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL)
     return next(text for text in fenced if holding in text)
 
 

@@ -129,6 +129,16 @@ def test_a_message_that_was_given_up_can_be_sent_again(alerting: Workspace, slac
     assert alerting.ragwatch("alerts", "retry", "abc").code == ExitCode.NOT_FOUND
 
 
+def test_messages_for_a_channel_that_was_taken_out_of_the_configuration_end(alerting: Workspace) -> None:
+    fresh = message(id="fresh", channel="gone", at=utc_now())
+    queue(alerting, message(id="m1", channel="gone"), message(Event.RESOLVED, id="m2", channel="gone"))
+    queue(alerting, replace(fresh, thread="another"))
+    deliver(alerting)
+    deliver(alerting)
+    listed = alerting.ragwatch("alerts", "outbox", "--json").value["messages"]
+    assert {one["id"]: one["state"] for one in listed} == {"m1": "failed", "m2": "failed", "fresh": "waiting"}
+
+
 def test_a_preview_sends_nothing_and_shows_no_secret(alerting: Workspace, slack: Receiver, pager: Receiver) -> None:
     done = alerting.ragwatch("alerts", "preview", "--json")
     payloads = {one["channel"]: one["payload"] for one in done.value["channels"]}
