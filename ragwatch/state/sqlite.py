@@ -19,6 +19,8 @@ _WAIT = "wait for the other process, or end it; on a network file system use Pos
 _RETRY_SECONDS = 0.05
 _PAGES = 256
 """Pages given back per transaction."""
+_CHECKPOINTS = 20
+"""Attempts; what they leave, the next writes do."""
 _LOG_BYTES = 16 * 2**20
 """Size to which the write-ahead log is cut back after it has been larger."""
 
@@ -133,7 +135,12 @@ class SqliteDatabase(Database):
                 # As a script, because each step of the statement frees one page, and `execute` takes only the first.
                 connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
                 time.sleep(breath_s)
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            for _ in range(_CHECKPOINTS):
+                # The file shrinks when all of the log is in it; passive, because the other kinds hold up writers.
+                _, logged, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if logged == copied:
+                    return
+                time.sleep(breath_s)
 
     def explain(self, error: Exception) -> StateError:
         code = getattr(error, "sqlite_errorcode", None)

@@ -42,7 +42,9 @@ def test_a_database_of_revision_0002_keeps_what_it_holds(state_url: str) -> None
     assert set(upgraded.quarantined("docs")) == {"docs:a"}
     assert [note.value for note in upgraded.notes("baseline")] == [{"recall": 0.5}]
     assert upgraded.acquire_lease("docs", "me", NOW, 60).token == token
-    assert not (upgraded.incidents(ended=True) or upgraded.messages() or upgraded.pending("docs"))
+    assert not upgraded.incidents(ended=True)
+    assert not upgraded.messages()
+    assert not upgraded.pending("docs")
     upgraded.commit([incident()], [transition("3f2a91bc", NOW)], [message("m")], now=NOW)
     assert upgraded.messages() == [message("m")]
     upgraded.close()
