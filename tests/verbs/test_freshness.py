@@ -238,3 +238,75 @@ def test_a_thousand_changes_in_any_order_give_the_same_log() -> None:
         logs.append(story.all)
     assert logs[0] == logs[1]
     assert sum(change[4] is None for change in logs[0]) == 100
+
+
+class Year:
+    """Documents that come, change and go at known times, and the real scans and repairs that see it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random, self.now, self.state = random.Random(seed), START, MemoryState()
+        self.bench = Bench(MemoryStore(), {}, state=self.state, clock=lambda: self.now)
+        self.indexed: dict[str, str] = {}
+        self.previous: datetime | None = None
+        self.became: dict[str, tuple[str, datetime]] = {}
+        """Document → what kind of change it is at the moment, and since when."""
+        self.begun: dict[str, tuple[str, datetime]] = {}
+        """The same, as the last comparison saw it first."""
+        self.truth: list[tuple[str, str, datetime, datetime]] = []
+        """Document, kind, when it was made, when it was over."""
+
+    def step(self) -> None:
+        self.now += timedelta(seconds=self.random.randint(30, 900))
+        action = self.random.choices((self.change, self.look, self.repair), (6, 3, 1))[0]
+        action()
+
+    def change(self) -> None:
+        name = f"d{self.random.randrange(6)}.md"
+        if name in self.bench.documents and self.random.random() < 0.4:
+            del self.bench.documents[name]
+        else:
+            self.bench.documents[name] = f"# {name}\n\nVersion {self.random.randrange(3)}.\n"
+        wanted, has = self.bench.documents.get(name), self.indexed.get(name)
+        kind = "" if wanted == has else "addition" if has is None else "deletion" if wanted is None else "edit"
+        if self.became.get(name, ("", START))[0] != kind:
+            self.became[name] = (kind, self.now)
+
+    def look(self) -> None:
+        report = self.bench.scan()
+        assert report.complete
+        self.compared(report.run)
+
+    def repair(self) -> None:
+        report = self.bench.reindex()
+        assert report.verified
+        self.indexed = dict(self.bench.documents)
+        self.became = {}
+        self.compared(report.run)
+
+    def compared(self, run: str) -> None:
+        follow(self.state, self.state.run_records[run], self.state.findings(run), previous=self.previous)
+        self.previous = self.now
+        for name in {*self.begun, *self.became}:
+            kind, since = self.became.get(name, ("", START))
+            known = self.begun.get(name)
+            if known and known[0] != kind:
+                self.truth.append((name, *known, self.now))
+                del self.begun[name]
+            if kind and name not in self.begun:
+                self.begun[name] = (kind, since)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_true_lag_lies_between_its_two_bounds(seed: int) -> None:
+    year = Year(seed)
+    year.look()
+    for _ in range(250):
+        year.step()
+    lags = [lag for lag in year.state.lags("docs", START) if lag.visible is not None]
+    found = sorted((lag.document, lag.visible, lag.change, lag.after, lag.seen) for lag in lags if lag.visible)
+    true = sorted((name, over, kind, made) for name, kind, made, over in year.truth)
+    assert [one[:3] for one in found] == [one[:3] for one in true]
+    assert len(true) > 30
+    assert all(after < made <= seen for (_, _, _, after, seen), (_, _, _, made) in zip(found, true, strict=True))
+    waiting = sorted((lag.document, str(lag.change)) for lag in year.state.pending("docs"))
+    assert waiting == sorted((name, kind) for name, (kind, _) in year.begun.items())
