@@ -42,11 +42,13 @@ def address(
             due=due,
         )
         for route in routes
-        if _carries(route, notice) and route.wants(notice)
+        if _carries(route, notice)
     ]
 
 
 def _carries(route: Route, notice: Notice) -> bool:
     if notice.event is Event.TEST:
         return True
-    return route.digest == (notice.event is Event.DIGEST)
+    if notice.event is Event.DIGEST:
+        return route.digest
+    return not route.digest and route.wants(notice)

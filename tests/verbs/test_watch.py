@@ -1,10 +1,12 @@
 """What a watch makes of finished runs: one incident for each cause, told once, whoever ran the verb."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
 from ragwatch.health.lifecycle import Rules
+from ragwatch.health.objectives import Objective
 from ragwatch.health.routing import Route
 from tests.verbs.watching import HOUR, MINUTE, RULES, START, Watching, finding, stale
 
@@ -147,3 +149,169 @@ def test_channels_are_told_of_what_they_ask_for() -> None:
         docs.watch()
     assert docs.told("errors") == [("opened", "index_behind")]
     assert docs.told("wiki") == [("opened", "unreadable")]
+
+
+def test_a_missed_job_is_told_until_it_runs_again() -> None:
+    docs = Watching()
+    docs.ran("job:scan", "missed", job="scan", missed=3, due=START.isoformat())
+    docs.watch()
+    assert docs.open == ["job_missed"]
+    docs.later(HOUR).ran("job:audit", job="audit", exit_code=0)
+    docs.watch()
+    assert docs.open == ["job_missed"]
+    docs.later(HOUR).ran("job:scan", job="scan", exit_code=1)
+    docs.watch()
+    assert docs.told() == [("opened", "job_missed"), ("resolved", "job_missed")]
+
+
+def test_a_closed_channel_is_told_through_the_others_until_it_is_open() -> None:
+    docs = Watching().route(Route("ops"), Route("pager"))
+    closed = {"state": "closed", "reason": "channel_is_archived", "since": START.isoformat()}
+    docs.ledger.write_note("channel", "docs/pager", closed, docs.now, expected=0)
+    docs.ledger.write_note("channel", "other/ops", closed, docs.now, expected=0)
+    docs.watch()
+    docs.later(MINUTE).watch()
+    assert docs.told("ops") == [("opened", "channel_closed")]
+    assert docs.told("pager") == []
+    docs.ledger.write_note("channel", "docs/pager", {"state": "open"}, docs.now, expected=1)
+    docs.later(MINUTE).watch()
+    assert docs.told("ops")[1:] == [("resolved", "channel_closed")]
+
+
+def test_a_broken_job_file_is_open_until_it_is_mended_and_is_written_once() -> None:
+    docs = Watching()
+    docs.ledger.write_note("job_file", "docs/mine.py", {"error": "SyntaxError, line 3"}, docs.now, expected=0)
+    docs.watch()
+    (broken,) = docs.incidents()
+    assert broken.problem.labels == (("job", "mine"),)
+    for _ in range(5):
+        docs.later(MINUTE).watch()
+    assert docs.incidents() == [broken]
+    docs.ledger.remove_note("job_file", "docs/mine.py")
+    docs.later(MINUTE).watch()
+    assert docs.told() == [("opened", "job_broken"), ("resolved", "job_broken")]
+
+
+def test_what_opens_in_maintenance_is_told_when_that_is_over_if_it_is_still_there() -> None:
+    end = START + 3 * HOUR
+    docs = Watching(rules=replace(RULES, quiet=lambda now: end if now < end else None))
+    for number in range(3):
+        docs.scan(*stale("a.md"), *([finding(Kind.UNREADABLE, "b.pdf")] if number < 2 else []))
+        docs.watch()
+        docs.later(HOUR)
+    assert docs.told() == []
+    docs.watch()
+    assert docs.told() == [("opened", "index_behind")]
+
+
+def test_a_digest_is_told_once_a_day() -> None:
+    def eight(now: datetime) -> datetime:
+        today = now.replace(hour=8, minute=0)
+        return today if today <= now else today - 24 * HOUR
+
+    docs = Watching(rules=replace(RULES, digest=eight)).route(Route("daily", digest=True))
+    docs.watch()
+    for _ in range(48):
+        docs.later(HOUR).scan(*stale("a.md"))
+        docs.watch()
+    assert docs.told("daily") == [("digest", ""), ("digest", "")]
+    assert docs.ledger.messages(channel="daily")[0].notice.title == (
+        "1 open incident, 0 resolved since 2026-03-02 08:00 UTC"
+    )
+    docs.later(HOUR).scan()
+    docs.later(24 * HOUR).watch()
+    docs.later(48 * HOUR).watch()
+    assert len(docs.told("daily")) == 3
+
+
+def test_a_deep_scan_is_needed_to_end_what_only_a_deep_scan_sees() -> None:
+    docs = Watching(rules=replace(RULES, rules=Rules(reopen_within=HOUR, confirm=1)))
+    docs.scan(finding(Kind.PAYLOAD, "a.md"), deep=True)
+    docs.watch()
+    docs.later(HOUR).scan()
+    docs.watch()
+    assert docs.open == ["index_behind"]
+    docs.later(HOUR).scan(deep=True)
+    docs.watch()
+    assert docs.open == []
+
+
+def test_a_fast_scan_ends_what_a_fast_scan_would_see() -> None:
+    docs = Watching(rules=replace(RULES, rules=Rules(reopen_within=HOUR, confirm=1)))
+    docs.scan(*stale("a.md"), deep=True)
+    docs.watch()
+    docs.later(HOUR).ran("reindex", verified=True, status="healthy")
+    docs.watch()
+    assert docs.open == []
+
+
+def test_findings_that_are_not_all_there_any_more_say_nothing() -> None:
+    docs = Watching(rules=replace(RULES, rules=Rules(reopen_within=HOUR, confirm=1)))
+    docs.scan(*stale("a.md"))
+    docs.watch()
+    docs.later(HOUR).ran("scan", mode="fast", found=40)
+    docs.watch()
+    assert docs.open == ["index_behind"]
+
+
+def test_changes_of_documents_are_followed_on_the_way() -> None:
+    docs = Watching()
+    docs.scan()
+    docs.later(HOUR).scan(*stale("a.md"))
+    docs.later(HOUR).scan()
+    docs.watch()
+    (lag,) = docs.ledger.lags("docs", START)
+    assert (lag.document, lag.after, lag.seen, lag.visible) == ("a.md", START, START + HOUR, START + 2 * HOUR)
+
+
+def test_an_objective_at_risk_is_an_incident() -> None:
+    goal = Objective("docs", "edit", 60.0, 0.99, 28 * 86400.0)
+    docs = Watching(rules=replace(RULES, objectives=(goal,)))
+    for number in range(40):
+        docs.later(HOUR).scan(*(stale(f"{number}.md") if number % 2 else []))
+        docs.watch()
+    assert "objective_at_risk" in docs.open
+
+
+def test_a_route_that_is_added_later_is_told_of_what_is_open() -> None:
+    docs = Watching().route()
+    docs.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    docs.watch()
+    assert docs.told() == []
+    docs.route(Route("ops")).watch()
+    assert docs.told() == [("opened", "encoder_changed")]
+
+
+def test_another_collection_in_the_same_database_is_left_alone() -> None:
+    docs = Watching()
+    other = Watching(docs.ledger, collection="other")
+    other.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    other.watch()
+    docs.scan()
+    assert docs.watch().incidents == ()
+    assert other.open == ["encoder_changed"]
+
+
+def test_a_check_of_our_own_making_that_breaks_is_told() -> None:
+    docs = Watching()
+    for _ in range(2):
+        docs.later(HOUR).ran("scan", "interrupted", error="'x'", error_type="KeyError")
+        docs.watch()
+    assert docs.open == ["check_failed"]
+    docs.later(HOUR).scan()
+    docs.watch()
+    assert docs.open == []
+
+
+def test_a_store_out_of_reach_is_one_incident_whichever_check_found_it() -> None:
+    docs = Watching()
+    docs.failed("scan", "StoreUnreachableError")
+    docs.failed("job:scan", "StoreUnreachableError")
+    docs.later(HOUR).failed("probe", "StoreUnreachableError")
+    docs.failed("job:scan", "StoreUnreachableError")
+    docs.watch()
+    assert docs.open == ["job_failed", "store_unreachable"]
+    assert docs.told() == [("opened", "store_unreachable")]
+    docs.later(HOUR).ran("screen")
+    docs.watch()
+    assert docs.open == ["job_failed"]
