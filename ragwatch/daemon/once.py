@@ -69,7 +69,7 @@ def _work_off(collection: Collection, lease: DaemonLease) -> None:
             start = collection.next_start()
             if collection.work is None and (start is None or start > until):
                 return
-            collection.turn()
+            collection.turn(starting=collection.work is None)
             if time.monotonic() - renewed > RENEWED_EVERY:
                 lease.renew(collection.state, utc_now())
                 renewed = time.monotonic()
