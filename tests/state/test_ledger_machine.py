@@ -110,4 +110,4 @@ def test_the_fake_and_sqlite_say_the_same(migrated_file: Path, tmp_path: Path) -
     shutil.copy(migrated_file, tmp_path / "machine.empty")
     Machine.path = Path(shutil.copy(migrated_file, folder / "state.db"))
     quick = settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Machine, settings=quick)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Machine, settings=quick)
