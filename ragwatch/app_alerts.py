@@ -64,9 +64,14 @@ class OutboxView:
     def to_json(self) -> dict[str, Json]:
         return {
             "collection": self.collection,
-            "channels": {name: circuit.to_json() for name, circuit in self.circuits.items()},
+            "channels": {name: circuit_json(circuit) for name, circuit in self.circuits.items()},
             "messages": [message_json(message) for message in self.messages],
         }
+
+
+def circuit_json(circuit: Circuit) -> dict[str, Json]:
+    """Return how a channel is."""
+    return {name: value for name, value in circuit.to_json().items() if name != "fingerprint"}
 
 
 def message_json(message: Message) -> dict[str, Json]:

@@ -1,12 +1,14 @@
 """What a channel makes of each answer, over real connections that misbehave."""
 
 import json
+import logging
 import socket
 import threading
 import time
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 
 from ragwatch.alerts import open_channel
@@ -107,6 +109,15 @@ def test_a_channel_that_is_stuck_holds_up_no_other_thread(receiver: Receiver) ->
     channel.send(message(), now=START)
     assert stuck.is_alive()
     stuck.join()
+
+
+def test_our_requests_are_in_no_log_and_others_still_are(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    open_channel(settings("webhook", f"{receiver.url}/secret-path")).send(message(), now=START)
+    assert not [record for record in caplog.records if record.name.startswith(("httpx", "httpcore"))]
+    with httpx.Client() as client:
+        client.post(f"{receiver.url}/other", content=b"x")
+    assert "/other" in caplog.text
 
 
 # --- Slack ---------------------------------------------------------------------------------------------------
