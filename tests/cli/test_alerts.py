@@ -1,10 +1,12 @@
 """`ragwatch alerts`, from configured channels to what they were sent."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,7 @@ kind = "pagerduty"
 url_env = "PAGER_URL"
 token_file = "pager.key"
 """
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -137,6 +140,23 @@ def test_messages_for_a_channel_that_was_taken_out_of_the_configuration_end(aler
     deliver(alerting)
     listed = alerting.ragwatch("alerts", "outbox", "--json").value["messages"]
     assert {one["id"]: one["state"] for one in listed} == {"m1": "failed", "m2": "failed", "fresh": "waiting"}
+
+
+def test_from_an_edit_to_the_message_and_from_the_repair_to_its_end(
+    indexed: Workspace, monkeypatch: pytest.MonkeyPatch, slack: Receiver
+) -> None:
+    team = CHANNELS.partition('[[alerts.channels]]\nname = "pager"')[0].replace("[alerts]", "[alerts]\nconfirm = 1")
+    indexed.config.write_text(indexed.config.read_text() + team)
+    monkeypatch.setenv("TEAM_SLACK", slack.url)
+    shutil.copytree(ROOT / "jobs", indexed.folder / "jobs")
+    indexed.write("refunds.md", "# Refunds\n\nRefunds are paid within two days.\n")
+    assert indexed.ragwatch("job", "run", "scan").code == ExitCode.FINDINGS
+    assert indexed.ragwatch("reindex", "--yes").code == ExitCode.DONE
+    assert indexed.ragwatch("job", "run", "scan").code == ExitCode.DONE
+    for request in slack.received:
+        check_message(request.value)
+    told = [request.value["text"] for request in slack.received if "stale" in request.value["text"]]
+    assert [text.partition(":")[0] for text in told] == ["ERROR", "RESOLVED"]
 
 
 def test_a_preview_sends_nothing_and_shows_no_secret(alerting: Workspace, slack: Receiver, pager: Receiver) -> None:
