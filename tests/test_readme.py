@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from ragwatch.cli.commands import run
 from ragwatch.errors import EncoderMismatchError, ExitCode
+from ragwatch.health.causes import AT_ONCE, Cause
 from ragwatch.health.findings import SEVERITY, Kind
 from tests.servers.qdrant import QdrantServer
 
@@ -21,6 +23,7 @@ NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
     "|probe compare|probe|baseline set|baseline show"
     "|freshness|policy|report|prune"
+    "|incidents show|incidents|ack|snooze|resolve"
     "|alerts test|alerts outbox|alerts retry|alerts preview"
     "|golden generate|golden import|golden list|golden review|golden coverage"
 )
@@ -138,6 +141,32 @@ def test_every_kind_of_finding_is_explained_with_its_severity() -> None:
     section = README.partition("\n## What a scan finds\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, flags=re.MULTILINE))
     assert rows == {str(kind): SEVERITY[kind].label for kind in Kind}
+
+
+def test_every_cause_is_explained_and_when_it_is_believed() -> None:
+    section = README.partition("\n## Incidents\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (at once|confirmed) \|", section, flags=re.MULTILINE))
+    assert rows == {str(cause): "at once" if cause in AT_ONCE else "confirmed" for cause in Cause}
+
+
+def test_what_is_said_of_an_incident_is_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def typed(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["ragwatch", *arguments])
+        capsys.readouterr()
+        assert run() in (ExitCode.DONE, ExitCode.FINDINGS)
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(folder)
+    typed("init", "--source", "docs", "--yes")
+    typed("scan")
+    incident = json.loads(typed("incidents", "--json"))["incidents"][0]["id"]
+    shown = next(block for block in blocks("") if "ragwatch incidents" in block)
+    lines = [shlex.split(line, comments=True)[1:] for line in shown.splitlines()]
+    assert [line[0] for line in lines] == ["incidents", "incidents", "ack", "snooze", "resolve"]
+    for line in lines:
+        typed(*(incident if part == "5a1c0e" else part for part in line))
 
 
 def test_every_exit_code_is_explained() -> None:
