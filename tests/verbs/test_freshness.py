@@ -83,6 +83,25 @@ def test_a_change_that_another_overtakes_ends_there() -> None:
     assert story.all == [("a", "deletion", edited, gone, None), ("a", "edit", clean, edited, gone)]
 
 
+def test_a_change_is_overtaken_in_an_incomplete_comparison_too() -> None:
+    story = Story()
+    clean = story.look()
+    edited = story.look((Kind.STALE, "a"))
+    gone = story.look((Kind.TOMBSTONE, "a"), outcome="incomplete")
+    assert story.all == [("a", "deletion", edited, gone, None), ("a", "edit", clean, edited, gone)]
+
+
+def test_following_an_old_comparison_again_touches_nothing_that_came_later() -> None:
+    story = Story()
+    clean = story.look()
+    edited = story.look((Kind.STALE, "a"))
+    gone = story.look((Kind.TOMBSTONE, "a"))
+    story.follow(1)
+    assert ("a", "deletion", edited, gone, None) in story.all
+    story.follow(2)
+    assert story.all == [("a", "deletion", edited, gone, None), ("a", "edit", clean, edited, gone)]
+
+
 def test_an_addition_that_vanished_unseen_is_over() -> None:
     story = Story()
     clean = story.look()
