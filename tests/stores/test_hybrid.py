@@ -24,7 +24,8 @@ Open = Callable[..., Store]
 @pytest.fixture(params=["1.17-rest", "1.17-grpc", "1.16-rest", "embedded"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens stores of one collection in one place."""
-    name, stores = f"h{uuid.uuid4().hex[:12]}", []
+    name = f"h{uuid.uuid4().hex[:12]}"
+    stores: list[Store] = []
     old = request.param.startswith("1.16")
 
     def opener(**more: object) -> Store:
@@ -118,8 +119,11 @@ def collection(qdrant_server: QdrantServer) -> Iterator[tuple[QdrantClient, str,
         vectors_config={"main": dense, "image": models.VectorParams(size=2, distance=models.Distance.DOT)},
         sparse_vectors_config={"text": models.SparseVectorParams(modifier=models.Modifier.IDF)},
     )
-    made = {"main": [1.0, 0, 0, 0], "image": [1.0, 2.0], "text": models.Document(text="one", model=BM25)}
-    client.upsert(name, [models.PointStruct(id=numbered(1), vector=made, payload={"text": "one"})], wait=True)
+    words = models.Document(text="one", model=BM25)
+    made = models.PointStruct(
+        id=numbered(1), vector={"main": [1.0, 0, 0, 0], "image": [1.0, 2.0], "text": words}, payload={"text": "one"}
+    )
+    client.upsert(name, [made], wait=True)
     yield client, name, qdrant_server.url
     client.delete_collection(name)
     client.close()
