@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,12 +24,16 @@ from ragwatch.known import OVERDUE, KnownStatus, known_status
 from ragwatch.watch import ATTEMPTS, WatchRules, watch
 from ragwatch.wiring import make_state
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+"""Any time will do: looked back from, a line says how far its occurrences lie apart."""
+OCCURRENCES = 60
+"""Of a line, that are looked at: a line for weekdays rests at the weekend, one for hours of the day at night."""
 MISSES = 3
 """Intervals that a check may be late, where one is configured."""
 
 
 def watch_rules(settings: Settings) -> WatchRules:
-    """Return what the configuration says about incidents, for `watch`. Raises `ConfigError` for a cron line."""
+    """Return what the configuration says about incidents, for `watch`."""
     config = settings.config
     alerts = config.alerts
     return WatchRules(
@@ -54,15 +59,29 @@ def overdue_after(daemon: DaemonConfig) -> dict[str, timedelta]:
     found = dict(OVERDUE)
     for check in OVERDUE:
         schedule = daemon.schedule.get(check)
-        if schedule is not None and schedule.every is not None:
-            found[check] = MISSES * schedule.every
         if schedule is not None and not schedule.enabled:
             del found[check]
+        elif schedule is not None and (schedule.every or schedule.cron):
+            interval = schedule.every or _longest(schedule.cron or "", schedule.timezone or daemon.timezone)
+            found[check] = MISSES * interval if interval else found[check]
     return found
 
 
+def _longest(line: str, zone: str) -> timedelta | None:
+    """Return the longest time between occurrences of a cron line; None where that cannot be said."""
+    try:
+        cron = Cron.parse(line)
+    except ValueError:
+        return None
+    moments = [cron.before(LONG_AGO, ZoneInfo(zone))]
+    while moments[-1] is not None and len(moments) <= OCCURRENCES:
+        moments.append(cron.before(moments[-1] - timedelta(minutes=1), ZoneInfo(zone)))
+    known = [one for one in moments if one is not None]
+    return max((later - earlier for later, earlier in pairwise(known)), default=None)
+
+
 def _quiet(windows: tuple[MaintenanceConfig, ...]) -> Callable[[datetime], datetime | None]:
-    parsed = [(_cron(one.cron), ZoneInfo(one.timezone), one.lasts) for one in windows]
+    parsed = [(Cron.parse(one.cron), ZoneInfo(one.timezone), one.lasts) for one in windows]
 
     def until(now: datetime) -> datetime | None:
         begun = [(cron.before(now, zone), lasts) for cron, zone, lasts in parsed]
@@ -74,15 +93,8 @@ def _quiet(windows: tuple[MaintenanceConfig, ...]) -> Callable[[datetime], datet
 
 def _digest(alerts: AlertsConfig) -> Callable[[datetime], datetime]:
     hour, minute = alerts.digest_at.split(":")
-    cron, zone = _cron(f"{int(minute)} {int(hour)} * * *"), ZoneInfo(alerts.digest_timezone)
+    cron, zone = Cron.parse(f"{int(minute)} {int(hour)} * * *"), ZoneInfo(alerts.digest_timezone)
     return lambda now: cron.before(now, zone) or now
-
-
-def _cron(line: str) -> Cron:
-    try:
-        return Cron.parse(line)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 # --- what a person asks ----------------------------------------------------------------------------------------

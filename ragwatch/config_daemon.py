@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ragwatch.config_base import Duration, Section, Span, Zone
+from ragwatch.cron import Cron
 
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -154,6 +155,12 @@ class MaintenanceConfig(Section):
     lasts: Duration
     timezone: Zone = "UTC"
     reason: str = ""
+
+    @field_validator("cron")
+    @classmethod
+    def _readable(cls, line: str) -> str:
+        Cron.parse(line)
+        return line
 
 
 class AlertsConfig(Section):
