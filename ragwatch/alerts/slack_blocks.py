@@ -56,8 +56,7 @@ def _blocks(notice: Notice) -> Iterator[Block]:
         yield {"type": "section", "text": _plain(title, _TITLE)}
     yield {"type": "section", "fields": [*_fields(notice)]}
     if notice.facts:
-        name = "Incidents" if notice.event is Event.DIGEST else "Evidence"
-        yield _section(f"*{name}*\n{_fence(notice.facts, _FACTS)}")
+        yield _section(f"*{_evidence(notice)}*\n{_fence(notice.facts, _FACTS)}")
     for excerpt in notice.excerpts[:_EXCERPTS]:
         yield from _excerpt(excerpt)
     if len(notice.excerpts) > _EXCERPTS:
@@ -72,8 +71,11 @@ def _blocks(notice: Notice) -> Iterator[Block]:
 def _fields(notice: Notice) -> Iterator[Json]:
     """Return what a person looks for first; severity in a word, whatever the colours of the screen."""
     yield _mrkdwn(f"*State*\n{escape(wording.state(notice))}")
-    yield _mrkdwn(f"*Severity*\n{notice.severity.label}")
+    over = wording.is_over(notice)
+    yield _mrkdwn(f"*Severity*\n{'was ' if over else ''}{notice.severity.label}")
     yield _mrkdwn(f"*Since*\n{_moment(notice.since)}")
+    if over:
+        yield _mrkdwn(f"*Resolved*\n{_moment(notice.resolved or notice.at)}")
     yield _mrkdwn(f"*Collection*\n{_value(notice.collection)}")
     named = [("Incident", notice.incident), ("Cause", notice.cause), *notice.labels]
     for name, value in islice(((name, value) for name, value in named if value), _FIELDS - 4):
@@ -84,6 +86,12 @@ def _name(name: str) -> str:
     """Return the name of a label with nothing but letters and digits in it: bold text has no other protection."""
     plain = " ".join("".join(each if each.isalnum() else " " for each in name[:_NAME]).split())
     return text.isolated(plain) or "label"
+
+
+def _evidence(notice: Notice) -> str:
+    if notice.event is Event.DIGEST:
+        return "Incidents"
+    return "Evidence, as last seen" if wording.is_over(notice) else "Evidence"
 
 
 def _footer(notice: Notice) -> Iterator[Json]:

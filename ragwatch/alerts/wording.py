@@ -54,15 +54,15 @@ def state(notice: Notice) -> str:
     return _STATES[notice.event]
 
 
-def is_bad(notice: Notice) -> bool:
-    """Return whether something is wrong now, as far as this notice knows."""
-    return notice.event not in (Event.RESOLVED, Event.FORGOTTEN, Event.TEST) and not is_late(notice)
+def is_over(notice: Notice) -> bool:
+    """Return whether what it tells of is over, as far as this notice knows."""
+    return notice.event in (Event.RESOLVED, Event.FORGOTTEN) or is_late(notice)
 
 
 def symbol(notice: Notice) -> str:
     """Return a coloured sign; the words beside it say the same."""
-    if not is_bad(notice):
-        return "🟢" if notice.event is not Event.TEST else "🔵"
+    if is_over(notice):
+        return "🟢"
     return {Severity.ERROR: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}[notice.severity]
 
 

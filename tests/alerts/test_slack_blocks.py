@@ -135,9 +135,12 @@ def test_a_message_that_is_late_is_no_news() -> None:
     assert "🔴" not in shown(late)
 
 
-def test_a_resolution_is_not_late() -> None:
+def test_a_resolution_is_not_late_and_says_what_is_over() -> None:
     over = replace(STALE, event=Event.RESOLVED, resolved=START + timedelta(hours=1))
     assert slack_blocks.fallback(over).startswith("RESOLVED: ")
+    assert "*Severity*\nwas error" in shown(over)
+    assert "14:40 UTC" in shown(over)
+    assert "as last seen" in shown(over)
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https://", "//x", "x", "https://a b/" + "c" * 2000])
