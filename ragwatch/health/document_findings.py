@@ -72,8 +72,8 @@ def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_ch
     """
     remedy = remedy_for(document_id)
 
-    def finding(kind: Kind, reason: str, points: int) -> Finding:
-        return Finding(kind, document_id, reason, remedy, source=source, document=document_id, points=points)
+    def finding(kind: Kind, reason: str, points: int, *, close: bool = False) -> Finding:
+        return Finding(kind, document_id, reason, remedy, source, document_id, points, close)
 
     found = []
     absent = sum(faulty.fault is Fault.ABSENT for faulty in diff.write)
@@ -85,7 +85,9 @@ def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_ch
         shown = (
             Kind.CHUNKER_MISMATCH if chunker_changed and kind in (Kind.STALE, Kind.TOMBSTONE) and diff.desired else kind
         )
-        found.append(finding(shown, _content_reason(kind, diff, absent, overwritten, old), absent + overwritten + old))
+        reason = _content_reason(kind, diff, absent, overwritten, old)
+        # Text that somebody else overwrote leaves every count as it was.
+        found.append(finding(shown, reason, absent + overwritten + old, close=not (absent or old)))
     if copies:
         found.append(
             finding(
@@ -97,8 +99,10 @@ def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_ch
     for fault, fault_kind in FAULT_KIND.items():
         faulty = [one for one in diff.write if one.fault is fault]
         if faulty:
-            found.append(finding(fault_kind, f"{_plural(len(faulty), 'point')}: {faulty[0].fact}", len(faulty)))
+            found.append(
+                finding(fault_kind, f"{_plural(len(faulty), 'point')}: {faulty[0].fact}", len(faulty), close=True)
+            )
     if diff.relabel and not kind and not chunker_changed:
         reason = f"{_plural(len(diff.relabel), 'point')}: {diff.relabel[0].fact}"
-        found.append(finding(Kind.PAYLOAD, reason, len(diff.relabel)))
+        found.append(finding(Kind.PAYLOAD, reason, len(diff.relabel), close=True))
     return found

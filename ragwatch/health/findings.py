@@ -88,6 +88,8 @@ class Finding:
     """Source-relative id of the document, where it is about one."""
     points: int = 0
     """Points or chunks concerned."""
+    close: bool = False
+    """Only a close look at the chunks shows it: a fast scan that says nothing of it has not seen it go."""
 
     @property
     def severity(self) -> Severity:
@@ -101,6 +103,7 @@ class Finding:
             "source": self.source,
             "document": self.document,
             "points": self.points,
+            "close": self.close,
             "reason": self.reason,
             "remedy": self.remedy,
         }
@@ -117,6 +120,7 @@ class Finding:
             source=None if value.get("source") is None else str(value["source"]),
             document=None if value.get("document") is None else str(value["document"]),
             points=points if isinstance(points, int) else 0,
+            close=value.get("close") is True,
         )
 
 

@@ -49,9 +49,6 @@ FAST = frozenset(
 """Causes that a fast scan sees."""
 DEEP = FAST | {Cause.VECTORS_WRONG, Cause.DEGENERATE}
 
-CLOSE = frozenset({Kind.PAYLOAD, Kind.VECTOR_MISMATCH, Kind.DEGENERATE, Kind.ENCODER_MISMATCH})
-"""Findings about a document that only a close look at its chunks shows."""
-
 EXPLAINS: Mapping[str, Cause] = {
     "missing": Cause.INDEX_BEHIND,
     "stale": Cause.INDEX_BEHIND,
@@ -189,12 +186,8 @@ def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) ->
 def _witness(found: Sequence[Finding], check: str) -> str:
     """Say which check can say that it is gone: a fast scan would not see all that a deep one saw."""
     if check == "deep_scan":
-        return "deep_scan" if any(_is_close(one) for one in found) else "scan"
+        return "deep_scan" if any(one.close for one in found) else "scan"
     return "deep_scan" if cause_of(found[0]) in DEEP - FAST else check
-
-
-def _is_close(finding: Finding) -> bool:
-    return finding.kind in CLOSE and finding.document is not None
 
 
 WORDS: Mapping[str, str] = {

@@ -226,7 +226,7 @@ def test_a_digest_is_told_once_a_day() -> None:
 
 def test_a_deep_scan_is_needed_to_end_what_only_a_deep_scan_sees() -> None:
     docs = Watching(rules=replace(RULES, rules=Rules(reopen_within=HOUR, confirm=1)))
-    docs.scan(finding(Kind.PAYLOAD, "a.md"), deep=True)
+    docs.scan(replace(finding(Kind.PAYLOAD, "a.md"), close=True), deep=True)
     docs.watch()
     docs.later(HOUR).scan()
     docs.watch()
