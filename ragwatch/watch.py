@@ -4,7 +4,7 @@ Everything is written in one transaction, together with the note of what has bee
 pass does the same again, and of two passes at once one is overtaken and looks anew.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,18 +12,20 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import OvertakenError
 from ragwatch.freshness import follow, observe_objectives
 from ragwatch.health.causes import Cause
-from ragwatch.health.findings import Finding, Severity, Status
-from ragwatch.health.incidents import Event, Incident, Observation, Phase, Problem, Transition
+from ragwatch.health.findings import Finding, Status
+from ragwatch.health.incidents import Event, Incident, Observation, Phase, Transition
 from ragwatch.health.lifecycle import Course, Rules, advance, course_of, transition
+from ragwatch.health.looks import Look
 from ragwatch.health.objectives import Objective
-from ragwatch.health.problems import Look, observe
+from ragwatch.health.problems import observe
 from ragwatch.health.routing import Route, Telling, digest_of, event_due, notice_of, told
 from ragwatch.health.standing import Standing, standing
 from ragwatch.health.suppression import suppress
 from ragwatch.incident_ports import Ledger, Message
 from ragwatch.notify import address
 from ragwatch.ports import RunRecord
-from ragwatch.watch_notes import CHANNEL, JOB_FILE, STATUS, WATCH, Seen
+from ragwatch.watch_looks import observe_channels, observe_job_files
+from ragwatch.watch_notes import COMPARISONS, STATUS, WATCH, Seen
 
 ATTEMPTS = 10
 """Passes before a watch that is overtaken every time gives up."""
@@ -191,9 +193,9 @@ class _Pass:
     # -- looking -----------------------------------------------------------------------------------------------
 
     def _follow(self, run: RunRecord) -> None:
-        look = self._look(run)
-        if run.verb in ("scan", "reindex") and not look.lost:
-            raw = self.ledger.findings(run.id)
+        raw = self.ledger.findings(run.id)
+        look = self._look(run, raw)
+        if run.verb in COMPARISONS and not look.lost:
             follow(self.ledger, run, raw, previous=self.seen.compared)
             self.checkpoint("after follow")
         for observation in observe(look):
@@ -201,8 +203,7 @@ class _Pass:
                 self._take(observation)
         self.seen.add(run, look)
 
-    def _look(self, run: RunRecord) -> Look:
-        raw = self.ledger.findings(run.id)
+    def _look(self, run: RunRecord, raw: Sequence[Mapping[str, Json]]) -> Look:
         found: list[Finding] = []
         try:
             found.extend(Finding.from_json(one) for one in raw)
@@ -214,24 +215,12 @@ class _Pass:
 
     def _standing_looks(self) -> list[Observation]:
         """Return what is written down and looked at in every pass."""
-        looks = [
-            self._notes(CHANNEL, "channels", Cause.CHANNEL_CLOSED, _closed),
-            self._notes(JOB_FILE, "job_files", Cause.JOB_BROKEN, _broken),
-        ]
+        looks = [look(self.ledger, self.collection, self.now) for look in (observe_channels, observe_job_files)]
         if self.rules.objectives or any(one.problem.cause == Cause.OBJECTIVE_AT_RISK for one in self.active):
             blind = frozenset(("source", name) for name in self.seen.blind)
             objectives = self.rules.objectives
             looks.append(observe_objectives(self.ledger, self.collection, objectives, self.now, blind=blind))
         return looks
-
-    def _notes(
-        self, kind: str, check: str, cause: Cause, problem: Callable[[str, Mapping[str, Json]], Problem | None]
-    ) -> Observation:
-        prefix = f"{self.collection}/"
-        notes = [note for note in self.ledger.notes(kind) if note.key.startswith(prefix)]
-        found = (problem(note.key.removeprefix(prefix), note.value) for note in notes)
-        problems = tuple(one for one in found if one is not None)
-        return Observation(check, self.collection, self.now, problems, frozenset({cause}))
 
     def _take(self, observation: Observation) -> None:
         self._course = advance(self._course, observation, self.rules.rules)
@@ -324,18 +313,3 @@ class _Pass:
             notes.append((WATCH, self.collection, self.seen.to_json(), version))
         if notes:
             self.ledger.commit(changed, self.transitions, self.messages, forgotten=forgotten, notes=notes, now=self.now)
-
-
-def _closed(name: str, value: Mapping[str, Json]) -> Problem | None:
-    if value.get("state") != "closed":
-        return None
-    summary = f"channel {name} takes no messages: {value.get('reason') or 'no reason is known'}"
-    facts = (f"since {value['since']}",) if value.get("since") else ()
-    command = f"ragwatch alerts test {name}"
-    return Problem(Cause.CHANNEL_CLOSED, (("channel", name),), Severity.ERROR, summary, facts=facts, command=command)
-
-
-def _broken(file: str, value: Mapping[str, Json]) -> Problem:
-    summary = f"job file {file} cannot be used: {value.get('error') or 'no reason is known'}"
-    labels = (("job", file.removesuffix(".py")),)
-    return Problem(Cause.JOB_BROKEN, labels, Severity.ERROR, summary, command="ragwatch job list")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind
 from ragwatch.health.incidents import Observation
-from ragwatch.health.problems import Look
+from ragwatch.health.looks import Look
 from ragwatch.health.run_failures import failed
 from ragwatch.health.standing import LastLook
 from ragwatch.ports import RunRecord

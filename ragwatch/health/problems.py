@@ -4,20 +4,14 @@ A run that failed says only what kept it from looking. It is told by the type of
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import CAUSE_OF, Cause
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.incidents import Observation, Problem
+from ragwatch.health.looks import NAMED, Look, more, number, worked
+from ragwatch.health.probe_problems import probed
 from ragwatch.health.run_failures import failed, failure
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-NAMED = 5
-"""Findings that a problem names."""
 
 BY_SOURCE = frozenset(
     {
@@ -49,49 +43,6 @@ FAST = frozenset(
 """Causes that a fast scan sees."""
 DEEP = FAST | {Cause.VECTORS_WRONG, Cause.DEGENERATE}
 
-EXPLAINS: Mapping[str, Cause] = {
-    "missing": Cause.INDEX_BEHIND,
-    "stale": Cause.INDEX_BEHIND,
-    "displaced_by_duplicates": Cause.INDEX_BEHIND,
-    "foreign_encoder": Cause.VECTORS_WRONG,
-    "wrong_vector": Cause.VECTORS_WRONG,
-    "cut_apart": Cause.CHUNKER_CHANGED,
-}
-"""Why a query was lost → the cause that explains it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A finished run, as it was recorded."""
-
-    verb: str
-    collection: str
-    at: "datetime"
-    """When it finished."""
-    outcome: str
-    summary: Mapping[str, Json]
-    findings: Sequence[Finding] = ()
-    lost: bool = False
-    """Its findings are not kept any more: nothing can be said of what it saw."""
-
-    @property
-    def check(self) -> str:
-        """What looked: a fast and a deep scan do not see the same."""
-        return "deep_scan" if self.verb == "scan" and self.summary.get("mode") == "deep" else self.verb
-
-    def observation(
-        self,
-        problems: Iterable[Problem] = (),
-        causes: Iterable[str] = (),
-        *,
-        check: str = "",
-        blind: frozenset[tuple[str, str]] = frozenset(),
-        only: frozenset[tuple[str, str]] = frozenset(),
-    ) -> Observation:
-        return Observation(
-            check or self.check, self.collection, self.at, tuple(problems), frozenset(causes), blind, only
-        )
-
 
 def observe(look: Look) -> tuple[Observation, ...]:
     """Return what a run says, () where it says nothing: it was interrupted, or nobody looks after its verb."""
@@ -104,15 +55,6 @@ def observe(look: Look) -> tuple[Observation, ...]:
     return tuple(_SAYS[look.verb](look))
 
 
-def _worked(look: Look, *, encoder: bool = False) -> tuple[Observation, ...]:
-    """Say that the run reached what it needs."""
-    reached = [look.observation(causes=[Cause.STORE_UNREACHABLE], check="store")]
-    if encoder:
-        reached.append(look.observation(causes=[Cause.ENCODER_UNREACHABLE], check="encoder"))
-    only = frozenset({("check", look.check)})
-    return (*reached, look.observation(causes=[Cause.CHECK_FAILED], only=only))
-
-
 def _accepted(look: Look) -> tuple[Observation, ...]:
     """A person says that retrieval is to be as it is now."""
     return (look.observation(causes=[Cause.RETRIEVAL_WORSE], check="probe"),)
@@ -122,7 +64,7 @@ def _accepted(look: Look) -> tuple[Observation, ...]:
 
 
 def _scan(look: Look) -> Iterator[Observation]:
-    yield from _worked(look)
+    yield from worked(look)
     yield _compared(look, look.check)
 
 
@@ -133,7 +75,7 @@ def _compared(look: Look, check: str) -> Observation:
 
 
 def _repaired(look: Look) -> Iterator[Observation]:
-    yield from _worked(look, encoder=bool(look.summary.get("encoded_chunks")))
+    yield from worked(look, encoder=bool(look.summary.get("encoded_chunks")))
     problems = []
     remaining = look.summary.get("remaining")
     if look.outcome == "incomplete" and isinstance(remaining, list):
@@ -143,9 +85,9 @@ def _repaired(look: Look) -> Iterator[Observation]:
                 Cause.REPAIR_UNVERIFIED,
                 (),
                 Severity.ERROR,
-                f"the last repair left {_number(len(remaining), 'thing')} as it was",
+                f"the last repair left {number(len(remaining), 'thing')} as it was",
                 size=max(1, len(remaining)),
-                facts=(*facts, *_more(len(remaining))),
+                facts=(*facts, *more(len(remaining))),
                 command="ragwatch plan",
             )
         )
@@ -177,7 +119,7 @@ def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) ->
         severity=max(one.severity for one in found),
         summary=_summary(cause, source, found),
         size=len(found),
-        facts=(*(f"{one.kind}: {one.subject}: {one.reason}" for one in found[:NAMED]), *_more(len(found))),
+        facts=(*(f"{one.kind}: {one.subject}: {one.reason}" for one in found[:NAMED]), *more(len(found))),
         command=_command(cause, found),
         needs=_witness(found, check),
     )
@@ -211,7 +153,7 @@ WORDS: Mapping[str, str] = {
 def _summary(cause: Cause, source: str, found: Sequence[Finding]) -> str:
     if cause is Cause.SOURCE_UNREACHABLE:
         return f"source {source} cannot be listed: {found[0].reason}"
-    text = WORDS[cause].format(n=_number(len(found), "document"), where=f"source {source}" if source else "the index")
+    text = WORDS[cause].format(n=number(len(found), "document"), where=f"source {source}" if source else "the index")
     kinds = [one.kind for one in found]
     if cause is Cause.INDEX_BEHIND:
         counted = ", ".join(f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds))
@@ -236,7 +178,7 @@ def _audited(look: Look) -> tuple[Observation, ...]:
     whole = not look.summary.get("slice") and not look.summary.get("unknown")
     causes = {Cause.ENCODER_DRIFT} | ({Cause.VECTORS_WRONG, Cause.DEGENERATE} if whole else set())
     seen = look.observation((replace(problem, needs="audit") for problem in problems), causes)
-    return (*_worked(look, encoder=True), seen)
+    return (*worked(look, encoder=True), seen)
 
 
 def _wrong_vectors(look: Look, problem: Problem) -> Problem:
@@ -249,93 +191,8 @@ def _wrong_vectors(look: Look, problem: Problem) -> Problem:
     return replace(problem, summary=summary, size=max(1, wrong))
 
 
-def _probed(look: Look) -> tuple[Observation, ...]:
-    decision = look.summary.get("decision")
-    if decision in ("inconclusive", "not_comparable"):
-        said = _object(look.summary.get("verdict")).get("reasons")
-        reasons = tuple(str(one) for one in said) if isinstance(said, list) else ()
-        summary = f"the probe can say nothing: {'; '.join(reasons) or decision}"
-        command = "ragwatch baseline set" if decision == "not_comparable" else "ragwatch probe"
-        failed = Problem(Cause.CHECK_FAILED, (("check", "probe"),), Severity.WARNING, summary, command=command)
-        reached = look.observation(causes=[Cause.STORE_UNREACHABLE], check="store")
-        return (reached, look.observation([failed, *_forbidden(look)]))
-    causes = {Cause.EVIDENCE_GONE}
-    if not _object(look.summary.get("outcomes")).get("backend_error"):
-        causes.add(Cause.FORBIDDEN_RETRIEVED)
-    if decision is not None:
-        causes.add(Cause.RETRIEVAL_WORSE)
-    problems = [*_worse(look), *_forbidden(look), *_evidence(look)]
-    return (*_worked(look, encoder=True), look.observation(problems, causes))
-
-
-def _worse(look: Look) -> Iterator[Problem]:
-    found = [one for one in look.findings if one.kind is Kind.RETRIEVAL_WORSE]
-    if not found:
-        return
-    told = look.summary.get("lost")
-    lost = [_object(one) for one in told] if isinstance(told, list) else []
-    smallest = _object(look.summary.get("verdict")).get("smallest_drop")
-    facts = [f"query {one.get('query')}: {one.get('cause')}: {one.get('fact')}" for one in lost[:NAMED]]
-    if isinstance(smallest, float) and smallest < 1:
-        facts.append(f"the smallest drop that these queries see: {smallest:.1%}")
-    yield Problem(
-        Cause.RETRIEVAL_WORSE,
-        (),
-        Severity.ERROR,
-        f"retrieval is worse: {found[0].reason}",
-        size=max(1, len(lost)),
-        facts=(*facts, *_more(len(lost))),
-        queries=tuple(str(one.get("query")) for one in lost),
-        command=found[0].remedy,
-        because=_because(look, lost),
-    )
-
-
-def _because(look: Look, lost: Sequence[Mapping[str, Json]]) -> tuple[str, ...]:
-    changes = _object(look.summary.get("verdict")).get("changes")
-    tested = any(_object(one).get("worse") for one in changes) if isinstance(changes, list) else True
-    if not tested:
-        # Worse by what is forbidden alone.
-        return (Cause.FORBIDDEN_RETRIEVED,)
-    causes = [EXPLAINS.get(str(one.get("cause"))) for one in lost]
-    return tuple(sorted({cause for cause in causes if cause})) if None not in causes else ()
-
-
-def _forbidden(look: Look) -> Iterator[Problem]:
-    found = [one for one in look.findings if one.kind is Kind.FORBIDDEN_RETRIEVED]
-    if found:
-        ids = tuple(one.subject for one in found)
-        retrieve = "query retrieves" if len(found) == 1 else "queries retrieve"
-        yield Problem(
-            Cause.FORBIDDEN_RETRIEVED,
-            (),
-            Severity.ERROR,
-            f"{len(found)} golden {retrieve} a text that is forbidden",
-            size=len(found),
-            facts=(*(f"query {one}" for one in ids[:NAMED]), *_more(len(found))),
-            queries=ids,
-            command=found[0].remedy,
-        )
-
-
-def _evidence(look: Look) -> Iterator[Problem]:
-    found = [one for one in look.findings if one.kind is Kind.EVIDENCE_GONE]
-    if found:
-        need = "query needs" if len(found) == 1 else "queries need"
-        yield Problem(
-            Cause.EVIDENCE_GONE,
-            (),
-            Severity.INFO,
-            f"{len(found)} golden {need} review: the evidence has left the corpus",
-            size=len(found),
-            facts=(*(f"query {one.subject}: {one.reason}" for one in found[:NAMED]), *_more(len(found))),
-            queries=tuple(one.subject for one in found),
-            command=found[0].remedy,
-        )
-
-
 def _judged(look: Look) -> tuple[Observation, ...]:
-    return _worked(look) if look.outcome == "done" else ()
+    return worked(look) if look.outcome == "done" else ()
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------
@@ -376,27 +233,12 @@ def _missed(look: Look, job: str) -> Problem:
     )
 
 
-# --- words -----------------------------------------------------------------------------------------------------
-
-
-def _number(value: int, noun: str) -> str:
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
-
-
-def _more(number: int) -> tuple[str, ...]:
-    return (f"and {number - NAMED:,} more",) if number > NAMED else ()
-
-
-def _object(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, dict) else {}
-
-
 _SAYS: Mapping[str, Callable[[Look], Iterable[Observation]]] = {
     "scan": _scan,
     "reindex": _repaired,
     "audit": _audited,
-    "probe": _probed,
+    "probe": probed,
     "judge": _judged,
-    "screen": _worked,
+    "screen": worked,
     "baseline": _accepted,
 }

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ragwatch import errors
 from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Problem
 
 if TYPE_CHECKING:
-    from ragwatch.health.problems import Look
+    from ragwatch.health.looks import Look
 
 ELSEWHERE: frozenset[str] = frozenset({"LeaseHeldError", "LeaseLostError", "OvertakenError"})
 """Somebody else was at it: nothing is wrong."""
@@ -65,6 +66,12 @@ def failed(look: "Look") -> bool:
     return look.outcome == "failed"
 
 
+def _for_people(kind: str) -> bool:
+    """Say whether errors of this type are written for people; the text of others may hold anything."""
+    known = getattr(errors, kind, None)
+    return not kind or (isinstance(known, type) and issubclass(known, errors.RagwatchError))
+
+
 def _error(look: "Look") -> tuple[str, str, str]:
     """Return type, fact and hint of the error, from either shape in which runs keep it."""
     error: Json = look.summary.get("error")
@@ -74,6 +81,8 @@ def _error(look: "Look") -> tuple[str, str, str]:
         # Its text was not written for people, and may hold anything.
         return kind, f"{kind}, which is an error of ragwatch's own", "ragwatch history --json"
     fact = kept.get("fact") if isinstance(error, dict) else error
+    if isinstance(error, dict) and not _for_people(kind):
+        return kind, f"{kind} in the job's own code", "ragwatch history --json"
     code = look.summary.get("exit_code")
     unknown = "no reason is known" if code is None else f"it ended with exit code {code}"
     return kind, str(fact or unknown), str(kept.get("hint") or "")

@@ -9,7 +9,9 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import AT_ONCE, CAUSE_OF, URGENT, Cause, implied_status
 from ragwatch.health.findings import SEVERITY, Finding, Kind, Status
 from ragwatch.health.incidents import Observation, Problem
-from ragwatch.health.problems import DEEP, EXPLAINS, FAST, Look, observe
+from ragwatch.health.looks import Look
+from ragwatch.health.probe_problems import EXPLAINS
+from ragwatch.health.problems import DEEP, FAST, observe
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -216,6 +218,12 @@ def test_a_job_that_failed_names_why() -> None:
     error: Json = {"type": "UnreachableError", "fact": "the server is down", "hint": "start it"}
     failed = problems(*seen("job:audit", "failed", exit_code=12, error=error))[Cause.JOB_FAILED]
     assert (failed.summary, failed.command) == ("job audit failed: the server is down", "start it")
+
+
+def test_the_text_of_an_error_in_a_jobs_own_code_is_not_told() -> None:
+    error: Json = {"type": "ValueError", "fact": "ValueError: token=planted-secret", "hint": ""}
+    failed = problems(*seen("job:mine", "failed", error=error))[Cause.JOB_FAILED]
+    assert failed.summary == "job mine failed: ValueError in the job's own code"
 
 
 def test_a_job_that_ended_with_a_code_and_no_error_says_the_code() -> None:
