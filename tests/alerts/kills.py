@@ -15,6 +15,7 @@ from tests.alerts.sending import LIFE
 from tests.servers.receiver import Fail, Received, Receiver, Say
 
 ROOT = Path(__file__).parents[2]
+MOST = 6
 BAD: tuple[Say | Fail, ...] = (
     Say(429, "slow down", {"Retry-After": "0"}),
     Say(500, "rollup_error"),
@@ -61,12 +62,17 @@ class Outcome:
         return found + ([f"{self.unsettled} messages of the outbox are not sent"] if self.unsettled else [])
 
 
-def kill_and_check(folder: Path, *, kills: int, incidents: int, seed: int, longest_s: float) -> Outcome:
-    """Start a sender and kill it after a random time of at most `longest_s`, `kills` times; then let it finish."""
+def kill_and_check(folder: Path, *, kills: int, incidents: int, seed: int) -> Outcome:
+    """Start a sender and kill it at a random moment, `kills` times; then let it finish.
+
+    The moment is a short while after 0 to `MOST` more requests have arrived, so that every machine is as far by then.
+    """
     draw, begun, done = random.Random(seed), time.monotonic(), 0
     with Receiver(_moody(seed + 1, "ok")).running() as team, Receiver(_moody(seed + 2, "")).running() as hook:
+        team.script.append(Fail("lose"))
+        hook.script.append(Fail("lose"))
         for _ in range(kills):
-            done += _killed(folder, team, hook, incidents, draw.uniform(0.0, longest_s))
+            done += _killed(folder, team, hook, incidents, draw)
         amid = len(team.taken) + len(hook.taken)
         team.always, hook.always = Say(), Say(204, "")
         with _run(folder, team, hook, incidents) as last:
@@ -85,12 +91,15 @@ def _run(folder: Path, team: Receiver, hook: Receiver, incidents: int) -> "subpr
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
-def _killed(folder: Path, team: Receiver, hook: Receiver, incidents: int, after_s: float) -> int:
+def _killed(folder: Path, team: Receiver, hook: Receiver, incidents: int, draw: random.Random) -> int:
     """Return whether the sender was still at work when it was killed."""
     with _run(folder, team, hook, incidents) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        time.sleep(after_s)
+        enough = len(team.received) + len(hook.received) + draw.randint(0, MOST)
+        while len(team.received) + len(hook.received) < enough and child.poll() is None:
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0.0, 0.05))
         child.kill()
     return int(child.returncode == -9)
 

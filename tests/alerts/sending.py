@@ -24,8 +24,6 @@ STEP_S = 0.01
 CLAIM_S = 1.0
 TIMEOUT_S = 0.2
 
-delivery.FIRST_PAUSE, delivery.LONGEST_PAUSE = 0.02, 0.1
-
 
 def steps(incidents: int) -> list[tuple[int, Event]]:
     """Return what happens, in order: the incidents of a group open, grow and end together."""
@@ -57,6 +55,7 @@ def advance(state: Ledger, incidents: int) -> bool:
 
 
 def main(folder: Path, team: str, hook: str, incidents: int) -> None:
+    delivery.FIRST_PAUSE, delivery.LONGEST_PAUSE = 0.02, 0.1
     channels = [
         open_channel(settings("slack", team, timeout_s=TIMEOUT_S)),
         open_channel(settings("webhook", hook, name="hook", token="k", timeout_s=TIMEOUT_S)),
