@@ -21,6 +21,7 @@ from ragwatch.errors import OvertakenError
 from ragwatch.ports import Note
 
 KIND = "channel"
+LONGEST_REST = timedelta(hours=2)
 LOUD_AFTER = timedelta(hours=1)
 """A channel that has taken nothing for so long is said to be closed, and is tried all the same."""
 
@@ -46,8 +47,9 @@ class Circuit:
     fingerprint: str = ""
 
     def usable(self, now: datetime) -> bool:
-        """Return whether a message may be sent now."""
-        return not self.permanent and (self.retry_at is None or self.retry_at <= now)
+        """Return whether a message may be sent now. No pause is so long as one that a wrong clock has left behind."""
+        resting = self.retry_at is not None and now < self.retry_at <= now + LONGEST_REST
+        return not self.permanent and not resting
 
     def taken(self, now: datetime) -> "Circuit":
         """Return what is known after a success."""

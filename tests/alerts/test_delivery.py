@@ -121,6 +121,15 @@ def test_retry_after_is_for_the_whole_channel(desk: Desk) -> None:
     assert desk.circuit()["failures"] == 0
 
 
+def test_a_pause_that_a_wrong_clock_left_behind_is_not_waited_for(desk: Desk) -> None:
+    desk.pass_(days=400)
+    desk.queue(numbered(0))
+    desk.deliver(FakeChannel(always=ChannelBusyError("down")))
+    desk.pass_(days=-400)
+    desk.queue(numbered(1))
+    assert desk.deliver(FakeChannel()).sent == ["m001"]
+
+
 def test_a_channel_that_is_down_is_asked_twice_a_call_and_ever_less_often(desk: Desk) -> None:
     desk.queue(*(numbered(number) for number in range(50)))
     channel = FakeChannel(always=ChannelBusyError("down"))
