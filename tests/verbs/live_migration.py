@@ -84,7 +84,7 @@ class Scene:
         return "\n".join(["[encoder]", 'kind = "openai"', *lines, ""])
 
     def configure(self, collection: str, side: str) -> None:
-        store = f'[store]\nurl = "{self.url}"\n'
+        store = f'[store]\nurl = "{self.url}"\ntimeout_s = 5\n'
         sources = '[[sources]]\nname = "docs"\npath = "docs"\ninclude = ["**/*"]\n'
         state = '[state]\nurl = "sqlite:///state.db"\n'
         text = f'collection = "{collection}"\n\n{store}\n{self.encoder_table(side)}\n{sources}\n{state}'
