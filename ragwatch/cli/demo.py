@@ -112,7 +112,8 @@ def _play(directory: Path, fixtures: Path, pause: bool) -> None:
         "  ragwatch init --source DIR --collection NAME   # add --url http://127.0.0.1:6333 for a Qdrant server\n"
         "  ragwatch doctor\n  ragwatch scan\n  ragwatch plan\n  ragwatch reindex\n"
         "  ragwatch audit                                 # are the stored vectors what the encoder makes?\n"
-        "  ragwatch golden generate --count 100           # questions of your own, then: ragwatch probe",
+        "  ragwatch golden generate --count 100           # questions of your own, then: ragwatch probe\n"
+        "  ragwatch daemon                                # all of it on a schedule, told once where you say",
         markup=False,
     )
 
