@@ -20,7 +20,7 @@ from ragwatch.daemon.board import Board, read_board
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.children import ChildRunner, list_jobs
 from ragwatch.daemon.collection import Catalogue, Collection
-from ragwatch.daemon.lease import RENEWED_EVERY, DaemonLease
+from ragwatch.daemon.lease import RENEWED_EVERY, DaemonLease, lease_name
 from ragwatch.errors import LeaseHeldError, LeaseLostError, RagwatchError
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident, Phase
@@ -281,7 +281,9 @@ class Attendant:
         try:
             state = make_state(settings.config, settings.base)
             try:
-                tell(settings, state, utc_now, self._holder, stop=self._stop.asked.is_set)
+                # Under the name of the lease: what a killed daemon had claimed is the next one's at once.
+                holder = lease_name(settings.config.collection)
+                tell(settings, state, utc_now, holder, stop=self._stop.asked.is_set)
             finally:
                 state.close()
         except RagwatchError as error:
