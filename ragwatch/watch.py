@@ -147,7 +147,7 @@ class _Pass:
         before = Seen.read(note.value if note else {})
         self.seen = before.copy()
         self._read_runs()
-        self._read_incidents()
+        self._read_incidents(note.written if note else self.now)
         for run in self.runs:
             self._follow(run)
         for observation in self._standing_looks():
@@ -183,9 +183,13 @@ class _Pass:
         if sweeping and not self.more:
             seen.swept = self.now
 
-    def _read_incidents(self) -> None:
+    def _read_incidents(self, last: datetime) -> None:
+        """Read what lives, and what has ended so late that it may come back, explain something, or is still to be told:
+        a person may have ended it after the `last` watch.
+        """
         earliest = min((run.finished for run in self.runs if run.finished), default=self.now)
-        since = min(earliest, self.now, *self.seen.digests.values()) - max(self.rules.rules.reopen_within, PATIENCE)
+        moments = (earliest, last, self.now, *self.seen.digests.values())
+        since = min(moments) - max(self.rules.rules.reopen_within, PATIENCE)
         known = self.ledger.incidents(collection=self.collection, ended=True, since=since)
         self._stored = {one.id: one for one in known}
         self._course = course_of(known)

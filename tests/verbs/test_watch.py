@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
-from ragwatch.health.lifecycle import Rules
+from ragwatch.health.lifecycle import Rules, resolve_by_hand
 from ragwatch.health.objectives import Objective
 from ragwatch.health.routing import Route
 from tests.verbs.watching import HOUR, MINUTE, RULES, START, Watching, finding, stale
@@ -315,3 +315,13 @@ def test_a_store_out_of_reach_is_one_incident_whichever_check_found_it() -> None
     docs.later(HOUR).ran("screen")
     docs.watch()
     assert docs.open == ["job_failed"]
+
+
+def test_an_end_by_hand_is_told_however_long_nobody_watched() -> None:
+    docs = Watching()
+    docs.scan(finding(Kind.ENCODER_MISMATCH, source=None))
+    (known,) = docs.watch().incidents
+    ended, happened = resolve_by_hand(known, docs.now, "ada")
+    docs.ledger.commit([replace(ended, version=known.version + 1)], [happened], now=docs.now)
+    docs.later(1000 * HOUR).watch()
+    assert docs.told() == [("opened", "encoder_changed"), ("resolved", "encoder_changed")]
