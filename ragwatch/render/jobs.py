@@ -42,6 +42,8 @@ def next_text(board: Board) -> RenderableType:
 
 
 def _next(job: JobLine, now: datetime) -> str:
+    if job.last is not None and job.last.outcome == "running":
+        return "running"
     if job.next is None:
         return "never" if job.enabled else "disabled"
     ahead = job.next - now

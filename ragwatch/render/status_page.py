@@ -72,12 +72,11 @@ def _title(cards: Sequence[Card]) -> str:
 
 def _card(card: Card, now: datetime) -> str:
     tone = _TONE[card.status]
+    incidents = _incidents(card.incidents, now) if card.board or card.incidents else ""
     head = f'<h2>{escape(card.name)}<span class="state {tone}">{escape(str(card.status))}</span></h2>'
     calm = card.attended and card.condition == "attended"
     line = f'<p class="{"dim" if calm else "bad"}">{escape(card.condition)}</p>'
-    return (
-        f"<section>{head}{line}{_circuit(card, now)}{_incidents(card.incidents, now)}{_jobs(card.board, now)}</section>"
-    )
+    return f"<section>{head}{line}{_circuit(card, now)}{incidents}{_jobs(card.board, now)}</section>"
 
 
 def _circuit(card: Card, now: datetime) -> str:
@@ -124,9 +123,12 @@ def _job(job: JobLine, now: datetime) -> str:
         last = f'<span class="{tone}">{escape(job.last.outcome)}</span> {ago(job.last.started, now)}'
     missed = f'<span class="unsure"> {job.missed:,} missed in 30 days</span>' if job.missed else ""
     following = _when(job.next, now) if job.next else "never" if job.enabled else "disabled"
+    if job.last is not None and job.last.outcome == "running":
+        following = "when this run is over"
+    words = f' <span class="dim">{escape(job.schedule)}</span>' if job.enabled else ""
     return (
         f'<li class="job"><p><b>{escape(job.name)}</b></p><p>last: {last}{missed}</p>'
-        f'<p>next: {following} <span class="dim">{escape(job.schedule)}</span></p></li>'
+        f"<p>next: {following}{words}</p></li>"
     )
 
 
