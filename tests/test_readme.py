@@ -20,7 +20,8 @@ from tests.servers.qdrant import QdrantServer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = (
-    "init|doctor|scan|plan|reindex|audit|status|history|demo|job list|job run|encoder show|encoder diff|encoder check"
+    "init|doctor|scan|plan|reindex|audit|status|history|demo"
+    "|daemon|job list|job next|job run|encoder show|encoder diff|encoder check"
     "|probe compare|probe|baseline set|baseline show"
     "|freshness|policy|report|prune"
     "|incidents show|incidents|ack|snooze|resolve"
@@ -93,6 +94,16 @@ def test_the_python_example_runs(
     capsys.readouterr()
     exec(next(block for block in blocks("python") if "open_pipeline" in block), {})
     assert capsys.readouterr().out.splitlines()[0].startswith("degraded")
+
+
+def test_the_job_example_is_a_job(folder: Path) -> None:
+    from ragwatch.jobs import read_folder
+
+    (folder / "hello.py").write_text(
+        next(block for block in blocks("python") if "JOB = Job(" in block), encoding="utf-8"
+    )
+    found = read_folder(folder)
+    assert [(job.name, job.trigger, job.summary) for job in found.jobs] == [("hello", "every 6h", "Do nothing, well.")]
 
 
 def test_the_guard_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

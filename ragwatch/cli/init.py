@@ -64,6 +64,14 @@ source_shrink = 0.20
 level = "propose"
 # max_share = 0.02              # small: share of the points; max_chunks = 200: and no more than these
 
+[daemon]
+# `ragwatch daemon` runs the files of jobs/; `ragwatch job next` says when.
+timezone = "UTC"                # of their cron lines
+listen = "127.0.0.1:9464"       # status page, /healthz, /readyz, /metrics; "" for nowhere
+# heartbeat_url_env = "DEADMAN_URL"  # a dead man's switch, called while every job succeeds
+# [daemon.schedule.scan]        # instead of what jobs/scan.py says; enabled = false for never
+# every = "10m"                 # or cron = "15 2 * * mon-fri", with timezone and jitter
+
 # [[objectives]]                # how soon a change must be visible; `ragwatch freshness` measures it
 # edit = "1h"
 # addition = "1h"
