@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ragwatch.probe import ProbeReport
     from ragwatch.probe_judge import JudgedProbe
 
+EXCERPT = 300
+"""Characters before and after that an alert shows of a document, where it may."""
 RESUMABLE = frozenset({"running", "interrupted", "failed", "incomplete"})
 
 
@@ -79,6 +81,7 @@ def open_pipeline(
                 layout=config.store.layout,
                 distance=config.store.distance,
                 vector_name=config.store.vector_name,
+                excerpt_characters=EXCERPT if config.alerts.excerpts else 0,
             )
         finally:
             store.close()
@@ -93,12 +96,15 @@ def estimate_plan(plan: Plan, pipeline: "Pipeline", settings: Settings) -> Estim
     return estimate(plan, runs, price=encoder.price_per_million_tokens, currency=encoder.currency)
 
 
-def past_runs(path: Path, limit: int) -> tuple[list[RunRecord], datetime]:
-    """Return the newest runs of the collection, and the time."""
+def past_runs(path: Path, limit: int, *, jobs: bool = False) -> tuple[list[RunRecord], datetime]:
+    """Return the newest runs of the collection, and the time; those of jobs, which run the others, only with `jobs`."""
     settings = load(path)
     state = make_state(settings.config, settings.base)
     try:
-        return state.runs(collection=settings.config.collection, limit=limit), utc_now()
+        # A job's run is beside that of its verb; the rest are those that were missed, or had nothing to do.
+        wanted = limit if jobs else 4 * limit + 100
+        runs = state.runs(collection=settings.config.collection, limit=wanted)
+        return [run for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
     finally:
         state.close()
 

@@ -325,6 +325,9 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, q
 @app.command()
 def history(
     limit: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="Also the runs of jobs, beside those of the verbs they run.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -335,7 +338,7 @@ def history(
     from ragwatch.render.machine import history_json
     from ragwatch.render.text import history_text
 
-    runs, now = past_runs(config, limit)
+    runs, now = past_runs(config, limit, jobs=jobs)
     Terminal(as_json, quiet).result(history_text(runs, now), history_json(runs))
     return ExitCode.DONE
 

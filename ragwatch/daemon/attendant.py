@@ -19,8 +19,9 @@ from ragwatch.app_jobs import tell
 from ragwatch.daemon.board import Board, read_board
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.children import ChildRunner, list_jobs
-from ragwatch.daemon.collection import Catalogue, Collection
+from ragwatch.daemon.collection import Collection
 from ragwatch.daemon.lease import RENEWED_EVERY, DaemonLease, lease_name
+from ragwatch.daemon.roster import Catalogue
 from ragwatch.errors import LeaseHeldError, LeaseLostError, RagwatchError
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident, Phase

@@ -10,8 +10,9 @@ from ragwatch.corpus.identity import Json
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.circuit import KIND as CIRCUIT
 from ragwatch.daemon.circuit import Circuit
-from ragwatch.daemon.collection import SCHEDULE, Catalogue, Listed
+from ragwatch.daemon.collection import SCHEDULE
 from ragwatch.daemon.lease import DaemonSeen
+from ragwatch.daemon.roster import Catalogue, Listed
 from ragwatch.daemon.timetable import Mark, next_due
 from ragwatch.jobs import BrokenFile
 from ragwatch.ports import RunRecord, State

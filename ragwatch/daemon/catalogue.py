@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from ragwatch.config_daemon import DaemonConfig, ScheduleConfig
-from ragwatch.daemon.collection import Catalogue, Listed
+from ragwatch.daemon.roster import Catalogue, Listed
 from ragwatch.daemon.triggers import read_schedule
 from ragwatch.errors import ConfigError
 from ragwatch.jobs import BrokenFile

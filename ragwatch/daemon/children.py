@@ -62,8 +62,11 @@ class Child:
         code = self._process.poll()
         if code is not None and self._process.stdin and not self._process.stdin.closed:
             for reader in self._readers:
-                # A grandchild may hold the pipes open for longer.
                 reader.join(2.0)
+            if any(reader.is_alive() for reader in self._readers):
+                # A process that it left behind holds the pipes; they would pile up, and so would the threads.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             self._process.stdin.close()
         return code
 

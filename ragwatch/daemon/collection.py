@@ -8,17 +8,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from ragwatch.app_jobs import PREFIX, Performed, finish_record, record_missed, start_record
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.circuit import KIND as CIRCUIT
 from ragwatch.daemon.circuit import Circuit
+from ragwatch.daemon.roster import Catalogue, Listed, Runner, Running
 from ragwatch.daemon.timetable import Absence, Mark, Occasion, newest_due, next_due, occasion
-from ragwatch.daemon.triggers import Schedule
 from ragwatch.errors import ExitCode
 from ragwatch.incident_ports import Ledger
-from ragwatch.jobs import BrokenFile
 
 SCHEDULE = "schedule"
 """Kind of the note that keeps how far a job has come; key "COLLECTION/JOB"."""
@@ -33,48 +31,6 @@ BUSY_TRIES = 6
 """A job that met a lease of somebody else is tried again after a pause, so often before its next due time."""
 
 log = logging.getLogger("ragwatch.daemon")
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A job of the jobs folder, as far as the scheduler knows it: its code stays in its own process."""
-
-    name: str
-    schedule: Schedule
-    summary: str = ""
-    file: str = ""
-    warn_after: timedelta = timedelta(hours=1)
-    stop_after: timedelta | None = None
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What a jobs folder holds."""
-
-    jobs: tuple[Listed, ...]
-    broken: tuple[BrokenFile, ...] = ()
-
-
-class Running(Protocol):
-    """A run of a job that has been started."""
-
-    def poll(self) -> Performed | None:
-        """Return what became of it, the same however often it is asked; None while it is under way."""
-        ...
-
-    def park(self) -> None:
-        """Ask it to stop at its next safe point."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-
-class Runner(Protocol):
-    """What runs jobs."""
-
-    def start(self, job: str, run: str) -> Running: ...
 
 
 @dataclass

@@ -26,6 +26,7 @@ TURN_S = 0.2
 LATE = timedelta(minutes=10)
 """A job that should have started so long ago keeps the heartbeat from being sent."""
 BIND_AGAIN_S = 5.0
+LAST_S = 3.0
 
 log = logging.getLogger("ragwatch.daemon")
 
@@ -115,6 +116,9 @@ class _Process:
         self._stop.at_once.set()
         for attendant in self.attendants:
             attendant.wake()
+        for attendant in self.attendants:
+            # Gives the lease back, so that the next daemon does not wait for its end.
+            attendant.join(LAST_S)
         if self._web is not None:
             self._web.stop()
         if self._heartbeat is not None:

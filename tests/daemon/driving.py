@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from ragwatch.app_jobs import Performed
 from ragwatch.config_daemon import ScheduleConfig
-from ragwatch.daemon.collection import Catalogue, Collection, Listed, Running
+from ragwatch.daemon.collection import Collection
+from ragwatch.daemon.roster import Catalogue, Listed, Running
 from ragwatch.daemon.triggers import read_schedule
 from ragwatch.errors import ExitCode
 from ragwatch.incident_ports import Ledger

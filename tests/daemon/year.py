@@ -20,7 +20,8 @@ from ragwatch.config_sections import Config
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.catalogue import make_catalogue
-from ragwatch.daemon.collection import Catalogue, Collection, Running
+from ragwatch.daemon.collection import Collection
+from ragwatch.daemon.roster import Catalogue, Running
 from ragwatch.errors import StoreUnreachableError
 from ragwatch.health.incidents import Incident
 from ragwatch.health.retrieval import GoldenQuery
