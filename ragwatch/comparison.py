@@ -22,6 +22,8 @@ ENTRY_BATCH = 1000
 EXAMINE_BATCH = 64
 VALUE_BATCH = 1000
 FOREIGN_SAMPLE = 5
+EXCERPTS = 10
+"""Documents of a scan whose findings carry text, where that is allowed."""
 
 
 @dataclass
@@ -231,7 +233,13 @@ class Comparison:
         if diff.desired and not diff.observed:
             self._added[diff.desired.digest] = diff.key
         self._claimed.update(faulty.chunk.id for faulty in diff.write)
-        found = findings_of(diff, source=source, document_id=document_id, chunker_changed=self._chunker_changed)
+        found = findings_of(
+            diff,
+            source=source,
+            document_id=document_id,
+            chunker_changed=self._chunker_changed,
+            characters=self.pipeline.excerpt_characters if len(self.changes) < EXCERPTS else 0,
+        )
         self.findings.extend(found)
         needed = {faulty.chunk.digest for faulty in diff.write}
         encode = {digest: count for digest, count in tokens.items() if digest in needed}

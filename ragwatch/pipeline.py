@@ -51,6 +51,8 @@ class Pipeline:
     vector_name: str = ""
     donor: Store | None = None
     """Another collection that may hold vectors of the same encoder for the same texts; only read."""
+    excerpt_characters: int = 0
+    """Text of documents that findings may carry as evidence, before and after; 0 for none."""
     distrust: Distrust | None = None
     """Points of the collection whose vectors are encoded anew, although nothing about them looks wrong."""
 

@@ -1,9 +1,13 @@
 """From a document's diff to its findings: one per kind, each with the numbers that show it."""
 
+from dataclasses import replace
+
 from ragwatch.health.findings import Finding, Kind
 from ragwatch.index.diff import DocumentDiff, Fault
 
 REINDEX = "ragwatch reindex"
+PAIRED = 8
+"""Chunks of each side that are compared to find an excerpt."""
 
 FAULT_KIND = {
     Fault.ENCODER: Kind.ENCODER_MISMATCH,
@@ -64,11 +68,31 @@ def _content_reason(kind: Kind, diff: DocumentDiff, absent: int, overwritten: in
     return ", ".join(parts)
 
 
-def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_changed: bool) -> list[Finding]:
+def excerpts_of(diff: DocumentDiff, characters: int) -> tuple[str, str]:
+    """Return what the index says and what the source says where they first differ, so many characters of each.
+
+    Of the chunks that left the document and those that are new, the pair that shares the most words; "" on a side
+    that has nothing to show.
+    """
+    old = [surplus.text for surplus in diff.surplus if surplus.text and not surplus.copy]
+    new = [faulty.chunk.fields.text for faulty in diff.write if faulty.fault in (Fault.ABSENT, Fault.TEXT)]
+    pairs = [(before, after) for before in old[:PAIRED] for after in new[:PAIRED]]
+    if not pairs:
+        return (old[0] if old else "")[:characters], (new[0] if new else "")[:characters]
+    before, after = max(pairs, key=lambda pair: len(set(pair[0].split()) & set(pair[1].split())))
+    shorter = min(len(before), len(after))
+    same = next((place for place in range(shorter) if before[place] != after[place]), shorter)
+    start = before.rfind(" ", 0, max(0, same - characters // 4) + 1) + 1
+    return before[start : start + characters], after[start : start + characters]
+
+
+def findings_of(
+    diff: DocumentDiff, *, source: str, document_id: str, chunker_changed: bool, characters: int = 0
+) -> list[Finding]:
     """Return the findings of one document's diff; none for a clean one.
 
     `chunker_changed` says that the collection was cut by another chunker than the configured one: then cuts
-    that differ are that, not an edit.
+    that differ are that, not an edit. `characters` of text, before and after, are kept as evidence.
     """
     remedy = remedy_for(document_id)
 
@@ -87,7 +111,9 @@ def findings_of(diff: DocumentDiff, *, source: str, document_id: str, chunker_ch
         )
         reason = _content_reason(kind, diff, absent, overwritten, old)
         # Text that somebody else overwrote leaves every count as it was.
-        found.append(finding(shown, reason, absent + overwritten + old, close=not (absent or old)))
+        wrong = finding(shown, reason, absent + overwritten + old, close=not (absent or old))
+        before, after = excerpts_of(diff, characters) if characters else ("", "")
+        found.append(replace(wrong, before=before, after=after))
     if copies:
         found.append(
             finding(

@@ -90,12 +90,16 @@ class Finding:
     """Points or chunks concerned."""
     close: bool = False
     """Only a close look at the chunks shows it: a fast scan that says nothing of it has not seen it go."""
+    before: str = ""
+    """What the index says, and `after` what the source says; both "" unless alerts may carry text of documents."""
+    after: str = ""
 
     @property
     def severity(self) -> Severity:
         return SEVERITY[self.kind]
 
     def to_json(self) -> dict[str, Json]:
+        text: dict[str, Json] = {"before": self.before, "after": self.after} if self.before or self.after else {}
         return {
             "kind": str(self.kind),
             "severity": self.severity.label,
@@ -106,6 +110,7 @@ class Finding:
             "close": self.close,
             "reason": self.reason,
             "remedy": self.remedy,
+            **text,
         }
 
     @classmethod
@@ -121,6 +126,8 @@ class Finding:
             document=None if value.get("document") is None else str(value["document"]),
             points=points if isinstance(points, int) else 0,
             close=value.get("close") is True,
+            before=str(value.get("before", "")),
+            after=str(value.get("after", "")),
         )
 
 

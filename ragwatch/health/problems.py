@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ragwatch.health.causes import CAUSE_OF, Cause
 from ragwatch.health.findings import Finding, Kind, Severity
-from ragwatch.health.incidents import Observation, Problem
+from ragwatch.health.incidents import Excerpt, Observation, Problem
 from ragwatch.health.looks import NAMED, Look, more, number, worked
 from ragwatch.health.probe_problems import probed
 from ragwatch.health.run_failures import failed, failure
@@ -120,6 +120,9 @@ def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) ->
         summary=_summary(cause, source, found),
         size=len(found),
         facts=(*(f"{one.kind}: {one.subject}: {one.reason}" for one in found[:NAMED]), *more(len(found))),
+        excerpts=tuple(
+            Excerpt(one.document or one.subject, one.before, one.after) for one in found if one.before or one.after
+        )[:NAMED],
         command=_command(cause, found),
         needs=_witness(found, check),
     )

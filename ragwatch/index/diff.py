@@ -1,7 +1,7 @@
 """The difference between one document as it should be and its points as they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ragwatch.corpus.identity import point_id
@@ -11,6 +11,7 @@ from ragwatch.index.points import (
     StoredPoint,
     labels_of,
     text_digest_of,
+    text_of,
     without_volatile,
 )
 from ragwatch.index.sketch import sketch_matches, vector_fault
@@ -51,6 +52,8 @@ class Surplus:
     """The document still holds this text; the point is an extra copy of it."""
     impostor: bool
     """The id does not follow from the labels, so it may be the rightful id of some other chunk."""
+    text: str = field(default="", compare=False)
+    """What the point holds; "" where it holds no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,11 @@ def _surplus(point: StoredPoint, digests: frozenset[str], layout: Layout) -> Sur
     labels = labels_of(point.payload, layout)
     if labels is None:
         return Surplus(point.id, None, "", copy=False, impostor=True)
+    text = text_of(point.payload, layout) or ""
     digest = text_digest_of(point.payload, layout)
     rightful = point_id(labels.document, labels.digest, labels.occurrence)
-    return Surplus(point.id, labels.revision or None, digest, copy=digest in digests, impostor=point.id != rightful)
+    impostor = point.id != rightful
+    return Surplus(point.id, labels.revision or None, digest, copy=digest in digests, impostor=impostor, text=text)
 
 
 def diff_document(

@@ -142,10 +142,12 @@ def test_messages_for_a_channel_that_was_taken_out_of_the_configuration_end(aler
     assert {one["id"]: one["state"] for one in listed} == {"m1": "failed", "m2": "failed", "fresh": "waiting"}
 
 
+@pytest.mark.parametrize("allowed", [True, False])
 def test_from_an_edit_to_the_message_and_from_the_repair_to_its_end(
-    indexed: Workspace, monkeypatch: pytest.MonkeyPatch, slack: Receiver
+    indexed: Workspace, monkeypatch: pytest.MonkeyPatch, slack: Receiver, allowed: bool
 ) -> None:
     team = CHANNELS.partition('[[alerts.channels]]\nname = "pager"')[0].replace("[alerts]", "[alerts]\nconfirm = 1")
+    team = team.replace("excerpts = true", f"excerpts = {str(allowed).lower()}")
     indexed.config.write_text(indexed.config.read_text() + team)
     monkeypatch.setenv("TEAM_SLACK", slack.url)
     shutil.copytree(ROOT / "jobs", indexed.folder / "jobs")
@@ -157,6 +159,10 @@ def test_from_an_edit_to_the_message_and_from_the_repair_to_its_end(
         check_message(request.value)
     told = [request.value["text"] for request in slack.received if "stale" in request.value["text"]]
     assert [text.partition(":")[0] for text in told] == ["ERROR", "RESOLVED"]
+    sent = json.dumps([request.value for request in slack.received])
+    assert [text in sent for text in ("paid within two days", "paid within thirty days")] == [allowed, allowed]
+    database = b"".join(file.read_bytes() for file in indexed.folder.glob("state.db*"))
+    assert (b"paid within two days" in database) is allowed
 
 
 def test_a_preview_sends_nothing_and_shows_no_secret(alerting: Workspace, slack: Receiver, pager: Receiver) -> None:

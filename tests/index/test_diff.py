@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragwatch.corpus.identity import Json
-from ragwatch.health.document_findings import findings_of
+from ragwatch.health.document_findings import excerpts_of, findings_of
 from ragwatch.health.findings import Kind
 from ragwatch.index.desired import DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Fault, diff_document
@@ -53,6 +53,30 @@ def test_an_edited_document_is_stale_and_keeps_what_it_kept() -> None:
     assert [faulty.chunk.fields.text for faulty in diff.write] == ["BETA"]
     assert [faulty.chunk.fields.text for faulty in diff.relabel] == ["alpha", "gamma"]
     assert [surplus.id for surplus in diff.surplus] == [stored(before)[1].id]
+
+
+def test_an_excerpt_begins_a_little_before_the_first_difference() -> None:
+    kept = "Parcels wait for seven days at the tower before they go back. " * 4
+    before, after = wanted(["beta", f"{kept}Refunds take 30 days."]), wanted(["delta", f"{kept}Refunds take 3 days."])
+    old, new = excerpts_of(diff_of(after, stored(before)), 60)
+    assert (old, new) == ("Refunds take 30 days.", "Refunds take 3 days.")
+
+
+def test_an_excerpt_of_text_that_only_grew_or_left_shows_that() -> None:
+    grown = diff_of(wanted(["alpha beta"]), stored(wanted(["alpha"])))
+    assert excerpts_of(grown, 50) == ("alpha", "alpha beta")
+    assert excerpts_of(diff_of(None, stored(wanted(["alpha"]))), 3) == ("alp", "")
+    assert excerpts_of(diff_of(wanted(["gamma"]), []), 50) == ("", "gamma")
+    assert excerpts_of(diff_of(wanted(["alpha"]), stored(wanted(["alpha"]))), 50) == ("", "")
+
+
+def test_findings_carry_text_only_where_they_may() -> None:
+    diff = diff_of(wanted(["alpha", "BETA"]), stored(wanted(["alpha", "beta"])))
+    silent, telling = (
+        findings_of(diff, source="docs", document_id="a.md", chunker_changed=False, characters=most)[0].to_json()
+        for most in (0, 100)
+    )
+    assert telling == {**silent, "before": "beta", "after": "BETA"}
 
 
 def test_a_lost_point_makes_the_document_partial() -> None:
