@@ -70,6 +70,8 @@ class Attendant:
         """Who has the collection, where it is not us."""
         self.trouble = ""
         """Why it is not attended, or not well."""
+        self.fault: RagwatchError | None = None
+        """The last error that kept it from being attended."""
         self.board: Board | None = None
         self.status = Status.UNKNOWN
         self.incidents: tuple[Incident, ...] = ()
@@ -148,6 +150,7 @@ class Attendant:
             except LeaseLostError as error:
                 log.error("%s", error.fact, extra={"collection": self.name})
             except RagwatchError as error:
+                self.fault = error
                 self._complain(error.fact)
             except Exception as error:
                 self._complain(f"{type(error).__name__}: {error}")

@@ -140,7 +140,10 @@ class _Process:
         return self._wind_up()
 
     def _settle(self) -> None:
-        """Wait until it is known which collections are ours. Raises `LeaseHeldError` where none is, and may not be."""
+        """Wait until it is known which collections are ours.
+
+        Raises `LeaseHeldError` where none is, and may not be, and `ConfigError` where none can be, as things are.
+        """
         deadline = time.monotonic() + SETTLE_S
         for attendant in self.attendants:
             while not (self._stops or attendant.settled(0.1) or time.monotonic() > deadline):
@@ -148,6 +151,10 @@ class _Process:
         refused = [one.refused for one in self.attendants if one.refused is not None]
         if not self._standby and refused and len(refused) == len(self.attendants):
             raise LeaseHeldError(refused[0].fact, hint=refused[0].hint)
+        faults = [one.fault for one in self.attendants if isinstance(one.fault, ConfigError) and not one.held]
+        if len(faults) == len(self.attendants):
+            # Waiting mends no configuration; a server that is away may come back.
+            raise ConfigError(faults[0].fact, hint=faults[0].hint)
 
     def _serve(self) -> None:
         if not self._config.listen:

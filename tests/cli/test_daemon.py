@@ -216,6 +216,13 @@ def test_one_dead_server_and_one_broken_file_leave_the_other_collections_running
         assert running.stop() == ExitCode.DONE
 
 
+def test_without_jobs_there_is_nothing_to_wait_for(indexed: Workspace) -> None:
+    outcome = indexed.ragwatch("daemon")
+    assert outcome.code == ExitCode.USAGE
+    assert f"there is no jobs folder {indexed.folder / 'jobs'}" in outcome.err
+    assert "ragwatch init writes one" in outcome.err
+
+
 def test_one_collection_in_two_files_is_refused(indexed: Workspace) -> None:
     shutil.copy(indexed.config, indexed.folder / "again.toml")
     outcome = indexed.ragwatch("daemon", "--config", "ragwatch.toml", "--config", "again.toml")
