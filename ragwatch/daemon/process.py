@@ -156,15 +156,16 @@ class _Process:
             # Waiting mends no configuration; a server that is away may come back.
             raise ConfigError(faults[0].fact, hint=faults[0].hint)
 
-    def _serve(self) -> None:
+    def _serve(self, *, again: bool = False) -> None:
         if not self._config.listen:
             return
         try:
             self._web = Web(self._config.listen, pages_of(self.attendants))
         except ConfigError as error:
-            if not self._standby or any(one.held for one in self.attendants):
+            if not self._standby:
                 raise
-            log.warning("%s; on standby it is tried again", error.fact)
+            if not again:
+                log.warning("%s; on standby it is tried again", error.fact)
             return
         self._web.start()
         log.info("serving %s", self._web.address)
@@ -184,7 +185,7 @@ class _Process:
                     attendant.reload()
             if self._web is None and now - bound > BIND_AGAIN_S:
                 bound = now
-                self._serve()
+                self._serve(again=True)
 
     def _wind_up(self) -> int:
         self._stop.asked.set()
