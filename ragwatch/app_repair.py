@@ -40,6 +40,7 @@ def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":
             holder=holder_name(),
             price=lambda plan: estimate_plan(plan, pipeline, settings),
             routes=told.routes,
+            telling=told.telling,
             quiet=told.quiet(pipeline.clock()),
             link=told.link,
         )

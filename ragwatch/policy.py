@@ -6,30 +6,25 @@ from datetime import datetime
 
 from ragwatch.apply import authorised
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import ExitCode, LeaseHeldError, OvertakenError, RefusedError
+from ragwatch.errors import ExitCode, LeaseHeldError, RefusedError
 from ragwatch.estimate import Estimate
 from ragwatch.health.autonomy import BLOCKING, Decision, Extent, Licence, Repair, Rules, Verdict, decide, licence
 from ragwatch.health.causes import Cause
-from ragwatch.health.findings import Severity
-from ragwatch.health.incidents import Event, Incident, Notice, Transition
-from ragwatch.health.routing import Route
+from ragwatch.health.incidents import Incident
+from ragwatch.health.routing import Route, Telling
 from ragwatch.health.verdict import Decision as Retrieval
-from ragwatch.incident_ports import Ledger, Message
+from ragwatch.incident_ports import Ledger
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Plan
-from ragwatch.notify import address
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import RunRecord, State
+from ragwatch.proposals import DAILY, last_repair, proposal, propose
 from ragwatch.reindex import Consent, ReindexReport, reindex
 from ragwatch.scan import ScanReport, scan
 
 VERB = "policy"
 """Verb of the runs that keep a decision."""
 BY = "policy"
-PROPOSALS = "proposal"
-"""Kind of the note that says which plans have been proposed; its key is the collection."""
-REMEMBERED = 200
-SHORT = 12
 HISTORY = 500
 NOT_TRIED = frozenset({LeaseHeldError.__name__, RefusedError.__name__})
 """Errors of repairs that wrote nothing because they were not allowed to begin."""
@@ -49,7 +44,7 @@ class PolicyReport:
     complete: bool
     """False where a source could not be listed to its end."""
     proposed: bool = False
-    """The plan was proposed now, and had not been before."""
+    """People were told of the plan now."""
     repair: ReindexReport | None = None
 
     @property
@@ -70,13 +65,14 @@ def repair_by_policy(
     holder: str,
     price: Price,
     routes: Sequence[Route] = (),
+    telling: Telling = DAILY,
     quiet: datetime | None = None,
     link: str = "",
 ) -> PolicyReport:
     """Scan, decide, record the decision with its reasons, and do what was decided. No guard is ever overridden.
 
-    A plan that is proposed is kept in the state database and told once to every route, not before `quiet`. Raises what
-    `scan` and `reindex` raise; a decision is recorded before anything is done about it.
+    A plan that is proposed is kept in the state database, and told to every route unless people know enough; see
+    `proposals`. Raises what `scan` and `reindex` raise; a decision is recorded before anything is done about it.
     """
     report = scan(pipeline)
     plan = authorised(report.plan, pipeline.state.quarantined(pipeline.collection))
@@ -90,10 +86,9 @@ def repair_by_policy(
     run = ledger.start_run(VERB, pipeline.collection, now)
     proposed = False
     if verdict.decision is Decision.PROPOSED:
-        ledger.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
         notice = proposal(plan, estimate, verdict, limits, now, link=link)
-        messages = address(notice, routes, thread=_thread(plan), now=now, quiet=quiet, key=plan.digest)
-        proposed = _propose(ledger, plan, notice, messages, now)
+        repaired = last_repair(ledger.runs(collection=pipeline.collection, verb="reindex"))
+        proposed = propose(ledger, plan, notice, routes, telling=telling, repaired=repaired, now=now, quiet=quiet)
     summary = {**verdict.to_json(), "plan_digest": plan.digest, "proposed": proposed, **_size(plan)}
     ledger.finish_run(run, "done", summary, pipeline.clock())
     repair = None
@@ -189,64 +184,3 @@ def _size(plan: Plan) -> dict[str, Json]:
         "relabel": totals.relabel,
         "delete": totals.delete,
     }
-
-
-def _thread(plan: Plan) -> str:
-    return f"plan-{plan.digest[:SHORT]}"
-
-
-def _propose(ledger: Ledger, plan: Plan, notice: Notice, messages: Sequence[Message], now: datetime) -> bool:
-    """Tell people of a plan, once; return whether it was new to them."""
-    digest = plan.digest[:SHORT]
-    known, version = _proposed(ledger, plan.collection)
-    if digest in known:
-        return False
-    value: dict[str, Json] = {"digests": [*known[-REMEMBERED:], digest]}
-    facts: dict[str, Json] = {"plan_digest": plan.digest, "title": notice.title, "command": notice.command}
-    try:
-        ledger.commit(
-            transitions=[Transition(plan.collection, VERB, Event.PROPOSED, now, facts)],
-            messages=messages,
-            notes=[(PROPOSALS, plan.collection, value, version)],
-            now=now,
-        )
-    except OvertakenError:
-        # Another process was quicker, and looked at the same index.
-        return False
-    return True
-
-
-def _proposed(state: State, collection: str) -> tuple[list[Json], int]:
-    note = state.note(PROPOSALS, collection)
-    digests = note.value.get("digests") if note else None
-    return (list(digests) if isinstance(digests, list) else []), note.version if note else 0
-
-
-def proposal(
-    plan: Plan, estimate: Estimate, verdict: Verdict, limits: Limits, now: datetime, *, link: str = ""
-) -> Notice:
-    """Return what people are told of a plan that awaits consent: what it would do, what it costs, what to type."""
-    totals, sources = plan.totals, sorted({change.source for change in plan.changes})
-    noun = "document" if totals.documents == 1 else "documents"
-    refused = bool(breaches(plan, limits))
-    money = "" if estimate.price is None else f", {estimate.price:,.4f} {estimate.currency}"
-    worst = [f"{change.id}: {change.reason}" for change in plan.changes[:5]]
-    more = [f"… and {len(plan.changes) - 5} more documents"] if len(plan.changes) > 5 else []
-    return Notice(
-        event=Event.PROPOSED,
-        collection=plan.collection,
-        severity=Severity.WARNING,
-        title=f"A repair of {totals.documents} {noun} of {plan.collection} awaits consent",
-        at=now,
-        since=now,
-        labels=(("source", sources[0]),) if len(sources) == 1 else (),
-        facts=(
-            f"plan {plan.digest[:SHORT]}: encodes {totals.encode_chunks} chunks ({totals.encode_tokens} tokens{money})",
-            f"writes {totals.write} points, relabels {totals.relabel}, deletes {totals.delete} of {plan.points}",
-            *(f"not done alone: {reason}" for reason in verdict.reasons),
-            *worst,
-            *more,
-        ),
-        command="ragwatch plan" if refused else f"ragwatch reindex --digest {plan.digest[:SHORT]}",
-        link=link,
-    )

@@ -99,14 +99,39 @@ def test_the_plan_that_was_proposed_can_be_applied(world: World) -> None:
 
 def test_the_same_plan_is_proposed_once_however_often_it_is_found(world: World) -> None:
     world.edit()
-    assert [world.run(Rules()).proposed for _ in range(3)] == [True, False, False]
+    assert [world.run(Rules()).proposed for _ in range(15)] == [True, *[False] * 14]
+    assert len(world.messages) == 1
+    assert world.decisions() == ["proposed"] * 15
+
+
+def test_a_corpus_that_is_edited_all_day_is_proposed_once_a_day_and_its_newest_plan_is_kept(world: World) -> None:
+    told = []
+    for hour in range(30):
+        world.edit(text=f"Hour {hour}")
+        report = world.run(Rules())
+        told += [hour] if report.proposed else []
+    assert told == [0, 24]
+    assert len(world.messages) == 2
+    assert world.state.plan(report.plan.digest[:12]) is not None
+
+
+def test_a_difference_that_has_grown_is_proposed_again(world: World) -> None:
+    proposed: list[bool] = []
+    for count in (1, 1, 2, 3, 4, 7, 8):
+        world.edit(count, text=f"Round {len(proposed)}")
+        proposed.append(world.run(Rules()).proposed)
+    assert proposed == [True, False, True, False, True, False, True]
+
+
+def test_after_a_repair_the_next_difference_is_news(world: World) -> None:
+    world.edit()
+    assert world.run(Rules()).proposed
+    world.now += timedelta(minutes=1)
+    world.bench.reindex()
     world.edit(text="Yet another")
     assert world.run(Rules()).proposed
-    assert len(world.messages) == 2
-    world.edit()
+    world.edit(text="And another")
     assert not world.run(Rules()).proposed
-    assert len(world.messages) == 2
-    assert world.decisions() == ["proposed"] * 5
 
 
 def test_a_small_difference_is_repaired_alone_and_says_so(world: World) -> None:
