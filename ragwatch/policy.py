@@ -110,17 +110,20 @@ def repairs_of(runs: Iterable[RunRecord]) -> list[Repair]:
     """Return the repairs that came to an end, in the order given (oldest first).
 
     A repair that was parked, or that another process or a refusal kept from beginning, says nothing. One that is still
-    "running" when another has begun was killed, and was not verified.
+    "running" when another could begin was killed, and was not verified; one that another met at work lives.
     """
     found, known = [], list(runs)
     for place, run in enumerate(known):
-        killed = run.outcome == "running" and place < len(known) - 1
-        tried = run.summary.get("error_type") not in NOT_TRIED
-        if run.outcome in ("done", "incomplete") or (run.outcome == "failed" and tried) or killed:
+        killed = run.outcome == "running" and any(_tried(later) for later in known[place + 1 :])
+        if run.outcome in ("done", "incomplete") or (run.outcome == "failed" and _tried(run)) or killed:
             verified = run.outcome == "done" and run.summary.get("verified") is True
             changed = bool(run.summary.get("documents"))
             found.append(Repair(run.id, verified, run.summary.get("by") == BY, changed))
     return found
+
+
+def _tried(run: RunRecord) -> bool:
+    return run.summary.get("error_type") not in NOT_TRIED
 
 
 def blocks(ledger: Ledger, collection: str) -> list[str]:

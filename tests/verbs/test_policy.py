@@ -267,6 +267,13 @@ def test_what_counts_as_a_repair() -> None:
     ]
 
 
+def test_a_repair_that_another_meets_at_work_was_not_killed() -> None:
+    at_work, refused = record("running", by="policy"), record("failed", error_type="LeaseHeldError")
+    assert repairs_of([at_work, refused]) == []
+    (killed,) = repairs_of([at_work, refused, record("running")])
+    assert not killed.verified
+
+
 def test_a_failed_repair_lowers_the_level_until_a_person_repairs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.edit()
 
