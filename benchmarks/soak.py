@@ -10,6 +10,7 @@ the database are taken at the start (after the first minute), at each quarter an
 
 import argparse
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -60,7 +61,7 @@ confirm = 1
 reopen_within = "1s"
 {schedules}
 """
-EVERY = {"scan": 3, "reindex": 15, "deep_scan": 40, "audit": 30, "probe": 30, "report": 60, "prune_history": 60}
+EVERY = {"scan": 3, "reindex": 12, "deep_scan": 40, "audit": 30, "probe": 30, "report": 60, "prune_history": 60}
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _size(path: Path) -> float:
 
 
 def _count(folder: Path) -> int:
-    """Return how many runs of jobs there have been, pruned ones too: run ids are gone, a counter note is not."""
+    """Return how many runs of jobs the database keeps."""
     with closing(sqlite3.connect(folder / "state.db", timeout=30)) as database:
         return int(database.execute("SELECT count(*) FROM ragwatch_run WHERE verb LIKE 'job:%'").fetchone()[0])
 
@@ -132,9 +133,11 @@ def soak(minutes: float, wanted: int) -> dict[str, object]:
     ):
         folder = Path(name)
         _prepare(folder, encoder.base_url, port.number)
+        first = [sys.executable, "-m", "ragwatch", "reindex", "--yes", "--quiet"]
+        subprocess.run(first, cwd=folder, check=True)
         log = (folder / "daemon.log").open("wb")
         command = [sys.executable, "-m", "ragwatch", "daemon"]
-        environment = {"HOOK": receiver.url, "PATH": "/usr/bin:/bin"}
+        environment = {**os.environ, "HOOK": receiver.url}
         with log, subprocess.Popen(command, cwd=folder, stderr=log, env=environment) as daemon:
             try:
                 readings = _watch(psutil.Process(daemon.pid), folder, port.number, minutes, wanted, rng)
@@ -145,6 +148,7 @@ def soak(minutes: float, wanted: int) -> dict[str, object]:
         keys = [request.key for request in receiver.taken]
         return {
             "exit": code,
+            "warnings": [line for line in said.splitlines() if " warning " in line][:20],
             "log": {level: said.count(f" {level} ") for level in ("info", "warning", "error")},
             "jobs": {job: said.count(f"job {job} starts") for job in EVERY},
             "messages_taken": len(set(keys)),
