@@ -16,6 +16,7 @@ from typing import IO
 from ragwatch.app_jobs import Performed
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, ExitCode
+from ragwatch.health.run_failures import KILLED
 
 LISTING_S = 60.0
 """How long the files of a jobs folder may take to load."""
@@ -126,8 +127,8 @@ class ChildRun:
             return Performed("interrupted", int(ExitCode.INTERRUPTED))
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}, without a word"
         hint = "killed by SIGKILL it was out of memory, or somebody did it" if code == -signal.SIGKILL else ""
-        printed = "".join(f"; it printed: {line}" for line in self.child.printed[-1:])
-        error: dict[str, Json] = {"type": "Killed", "fact": f"the job's process {how}{printed}", "hint": hint}
+        # What it printed may hold anything, and what is told here goes to people: that is in the log.
+        error: dict[str, Json] = {"type": KILLED, "fact": f"the job's process {how}", "hint": hint}
         return Performed("failed", int(ExitCode.INCOMPLETE), error)
 
     def park(self) -> None:

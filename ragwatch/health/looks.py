@@ -1,7 +1,8 @@
 """A finished run as it was recorded, and what every run that came to its end says. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragwatch.corpus.identity import Json
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 NAMED = 5
 """Findings that a problem names."""
+_TYPED = re.compile(r"(?:^|: )(ragwatch [a-z]+(?: [a-z]+)?(?: --.+)?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,17 @@ def worked(look: Look, *, encoder: bool = False) -> tuple[Observation, ...]:
         reached.append(look.observation(causes=[Cause.ENCODER_UNREACHABLE], check="encoder"))
     only = frozenset({("check", look.check)})
     return (*reached, look.observation(causes=[Cause.CHECK_FAILED], only=only))
+
+
+def advised(problem: Problem, words: str, otherwise: str) -> Problem:
+    """Return the problem with what there is to type, and with advice that cannot be typed among its facts.
+
+    What is typed is the command that the words are, or end with; where there is none, `otherwise`.
+    """
+    found = _TYPED.search(words)
+    command = found[1] if found else otherwise
+    advice = (words,) if words and words != command else ()
+    return replace(problem, command=command, facts=(*problem.facts, *advice))
 
 
 def number(value: int, noun: str) -> str:

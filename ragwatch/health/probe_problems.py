@@ -6,7 +6,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Kind, Severity
 from ragwatch.health.incidents import Observation, Problem
-from ragwatch.health.looks import NAMED, Look, json_object, more, worked
+from ragwatch.health.looks import NAMED, Look, advised, json_object, more, worked
 
 EXPLAINS: Mapping[str, Cause] = {
     "missing": Cause.INDEX_BEHIND,
@@ -48,7 +48,7 @@ def _worse(look: Look) -> Iterator[Problem]:
     facts = [f"query {one.get('query')}: {one.get('cause')}: {one.get('fact')}" for one in lost[:NAMED]]
     if isinstance(smallest, float) and smallest < 1:
         facts.append(f"the smallest drop that these queries see: {smallest:.1%}")
-    yield Problem(
+    problem = Problem(
         Cause.RETRIEVAL_WORSE,
         (),
         Severity.ERROR,
@@ -56,9 +56,9 @@ def _worse(look: Look) -> Iterator[Problem]:
         size=max(1, len(lost)),
         facts=(*facts, *more(len(lost))),
         queries=tuple(str(one.get("query")) for one in lost),
-        command=found[0].remedy,
         because=_because(look, lost),
     )
+    yield advised(problem, found[0].remedy, "ragwatch scan")
 
 
 def _because(look: Look, lost: Sequence[Mapping[str, Json]]) -> tuple[str, ...]:

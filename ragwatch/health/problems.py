@@ -9,7 +9,7 @@ from dataclasses import replace
 from ragwatch.health.causes import CAUSE_OF, Cause
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.incidents import Excerpt, Observation, Problem
-from ragwatch.health.looks import NAMED, Look, more, number, worked
+from ragwatch.health.looks import NAMED, Look, advised, more, number, worked
 from ragwatch.health.probe_problems import probed
 from ragwatch.health.run_failures import failed, failure
 
@@ -113,7 +113,7 @@ def cause_of(finding: Finding) -> Cause:
 
 
 def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) -> Problem:
-    return Problem(
+    problem = Problem(
         cause=cause,
         labels=(("source", source),) if source else (),
         severity=max(one.severity for one in found),
@@ -123,9 +123,10 @@ def _problem(cause: Cause, source: str, found: Sequence[Finding], check: str) ->
         excerpts=tuple(
             Excerpt(one.document or one.subject, one.before, one.after) for one in found if one.before or one.after
         )[:NAMED],
-        command=_command(cause, found),
         needs=_witness(found, check),
     )
+    otherwise = "ragwatch doctor" if cause is Cause.SOURCE_UNREACHABLE else "ragwatch scan"
+    return advised(problem, _remedy(cause, found), otherwise)
 
 
 def _witness(found: Sequence[Finding], check: str) -> str:
@@ -164,7 +165,7 @@ def _summary(cause: Cause, source: str, found: Sequence[Finding]) -> str:
     return text
 
 
-def _command(cause: Cause, found: Sequence[Finding]) -> str:
+def _remedy(cause: Cause, found: Sequence[Finding]) -> str:
     many = len({one.remedy for one in found}) > 1
     return "ragwatch reindex" if many and cause is Cause.INDEX_BEHIND else found[0].remedy
 

@@ -8,12 +8,16 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Problem
+from ragwatch.health.looks import advised
 
 if TYPE_CHECKING:
     from ragwatch.health.looks import Look
 
 ELSEWHERE: frozenset[str] = frozenset({"LeaseHeldError", "LeaseLostError", "OvertakenError"})
 """Somebody else was at it: nothing is wrong."""
+
+KILLED = "Killed"
+"""What the daemon says of a job whose process ended without a word."""
 
 STOPPED: frozenset[str] = frozenset({"KeyboardInterrupt", "SystemExit", "GeneratorExit", "CancelledError"})
 """Somebody ended it."""
@@ -38,25 +42,28 @@ def failure(look: "Look") -> tuple[Problem, ...]:
         return ()
     if kind == "RefusedError" and (job or look.verb == "reindex"):
         summary = f"a repair was refused: {fact}"
-        return (Problem(Cause.REPAIR_REFUSED, (), Severity.ERROR, summary, command=hint, needs="reindex"),)
+        return (
+            advised(Problem(Cause.REPAIR_REFUSED, (), Severity.ERROR, summary, needs="reindex"), hint, "ragwatch plan"),
+        )
     if job:
-        summary, command = f"job {job} failed: {fact}", hint or f"ragwatch job run {job}"
-        return (Problem(Cause.JOB_FAILED, (("job", job),), Severity.WARNING, summary, command=command, needs="jobs"),)
+        summary, labels = f"job {job} failed: {fact}", (("job", job),)
+        problem = Problem(Cause.JOB_FAILED, labels, Severity.WARNING, summary, needs="jobs")
+        return (advised(problem, hint, f"ragwatch job run {job}"),)
     return _of_verb(look, kind, fact, hint)
 
 
 def _of_verb(look: "Look", kind: str, fact: str, hint: str) -> tuple[Problem, ...]:
     if kind in REACHED:
         cause, check = REACHED[kind]
-        return (Problem(cause, (), Severity.ERROR, fact, command=hint or "ragwatch doctor", needs=check),)
+        return (advised(Problem(cause, (), Severity.ERROR, fact, needs=check), hint, "ragwatch doctor"),)
     if look.verb == "reindex":
-        summary, command = f"a repair failed: {fact}", hint or "ragwatch reindex"
-        return (Problem(Cause.REPAIR_FAILED, (), Severity.ERROR, summary, command=command, needs="reindex"),)
+        problem = Problem(Cause.REPAIR_FAILED, (), Severity.ERROR, f"a repair failed: {fact}", needs="reindex")
+        return (advised(problem, hint, "ragwatch reindex"),)
     if look.verb not in ("scan", "audit", "probe", "judge"):
         return ()
     summary, labels = f"the {look.check.replace('_', ' ')} failed: {fact}", (("check", look.check),)
-    command = hint or "ragwatch doctor"
-    return (Problem(Cause.CHECK_FAILED, labels, Severity.WARNING, summary, command=command, needs=look.check),)
+    problem = Problem(Cause.CHECK_FAILED, labels, Severity.WARNING, summary, needs=look.check)
+    return (advised(problem, hint, "ragwatch doctor"),)
 
 
 def failed(look: "Look") -> bool:
@@ -69,7 +76,7 @@ def failed(look: "Look") -> bool:
 def _for_people(kind: str) -> bool:
     """Say whether errors of this type are written for people; the text of others may hold anything."""
     known = getattr(errors, kind, None)
-    return not kind or (isinstance(known, type) and issubclass(known, errors.RagwatchError))
+    return kind in ("", KILLED) or (isinstance(known, type) and issubclass(known, errors.RagwatchError))
 
 
 def _error(look: "Look") -> tuple[str, str, str]:

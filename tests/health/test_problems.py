@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def finding(kind: Kind, document: str | None = None, *, source: str | None = "docs") -> Finding:
-    return Finding(kind, document or "docs", "because of facts", f"repair {kind}", source, document, 1)
+    return Finding(kind, document or "docs", "because of facts", f"ragwatch repair --only {kind}", source, document, 1)
 
 
 def seen(verb: str, outcome: str = "done", findings: Sequence[Finding] = (), **summary: Json) -> list[Observation]:
@@ -48,7 +48,7 @@ def test_a_finding_of_any_kind_becomes_a_problem_with_evidence_and_a_command(kin
     found = problems(*seen(verb, findings=[finding(kind)], mode="deep", decision="worse"))
     problem = found[CAUSE_OF[kind]]
     assert problem.severity is SEVERITY[kind]
-    assert problem.command == f"repair {kind}"
+    assert problem.command == f"ragwatch repair --only {kind}"
     assert problem.summary
     assert problem.facts or kind is Kind.RETRIEVAL_WORSE
 
@@ -114,8 +114,8 @@ def test_a_failed_run_says_nothing_but_why(verb: str) -> None:
     ],
 )
 def test_a_failure_is_told_by_the_type_of_its_error(verb: str, kind: str, cause: Cause) -> None:
-    found = problems(*seen(verb, "failed", error="text that says nothing", error_type=kind, hint="do this"))
-    assert {name: one.command for name, one in found.items()} == {cause: "do this"}
+    found = problems(*seen(verb, "failed", error="text that says nothing", error_type=kind, hint="ragwatch this"))
+    assert {name: one.command for name, one in found.items()} == {cause: "ragwatch this"}
 
 
 def test_an_error_of_our_own_is_told_without_its_text() -> None:
@@ -217,7 +217,34 @@ def test_a_missed_job_says_how_often_and_since_when() -> None:
 def test_a_job_that_failed_names_why() -> None:
     error: Json = {"type": "UnreachableError", "fact": "the server is down", "hint": "start it"}
     failed = problems(*seen("job:audit", "failed", exit_code=12, error=error))[Cause.JOB_FAILED]
-    assert (failed.summary, failed.command) == ("job audit failed: the server is down", "start it")
+    assert failed.summary == "job audit failed: the server is down"
+    assert (failed.command, failed.facts) == ("ragwatch job run audit", ("start it",))
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "facts"),
+    [
+        ("ragwatch migrate plan", "ragwatch migrate plan", ()),
+        ("ragwatch reindex --doc 'a b.md'", "ragwatch reindex --doc 'a b.md'", ()),
+        (
+            "go back, or move: ragwatch migrate plan",
+            "ragwatch migrate plan",
+            ("go back, or move: ragwatch migrate plan",),
+        ),
+        ("ragwatch reindex creates it", "ragwatch doctor", ("ragwatch reindex creates it",)),
+        ("mend it", "ragwatch doctor", ("mend it",)),
+        ("", "ragwatch doctor", ()),
+    ],
+)
+def test_only_a_command_is_something_to_type(words: str, command: str, facts: tuple[str, ...]) -> None:
+    failed = seen("scan", "failed", error="down", error_type="StoreUnreachableError", hint=words)
+    assert [(one.command, one.facts) for one in problems(*failed).values()] == [(command, facts)]
+
+
+def test_a_killed_job_says_what_killed_it_and_nothing_that_it_printed() -> None:
+    error: Json = {"type": "Killed", "fact": "the job's process was killed by SIGKILL", "hint": "out of memory?"}
+    failed = problems(*seen("job:audit", "failed", error=error))[Cause.JOB_FAILED]
+    assert failed.summary == "job audit failed: the job's process was killed by SIGKILL"
 
 
 def test_the_text_of_an_error_in_a_jobs_own_code_is_not_told() -> None:
