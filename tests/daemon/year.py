@@ -443,7 +443,17 @@ SCRIPT: tuple[Step, ...] = tuple(
 
 def live() -> Year:
     """Live through the year."""
-    logging.getLogger("ragwatch").setLevel(logging.CRITICAL)
+    log = logging.getLogger("ragwatch")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return _lived()
+    finally:
+        # Other tests of this process read what is logged.
+        log.setLevel(before)
+
+
+def _lived() -> Year:
     year = Year()
     year.build()
     year.start(alive=None)
