@@ -40,9 +40,12 @@ class DaemonSeen:
     since: datetime
     seen: datetime
     link: str
+    ended: bool = False
+    """Whether it has given the collection back."""
 
     def alive(self, now: datetime) -> bool:
-        return (now - self.seen).total_seconds() < SECONDS
+        """Say whether it runs, as far as can be known: one elsewhere that was killed is missed after a minute."""
+        return not self.ended and (now - self.seen).total_seconds() < SECONDS and not _is_gone(self)
 
     @staticmethod
     def read(state: State, collection: str) -> "DaemonSeen | None":
@@ -52,7 +55,8 @@ class DaemonSeen:
         value = note.value
         since, seen = (datetime.fromisoformat(str(value[key])) for key in ("since", "seen"))
         token, pid = int(str(value["token"])), int(str(value["pid"]))
-        return DaemonSeen(str(value["holder"]), token, pid, str(value["place"]), since, seen, str(value["link"]))
+        told = str(value["holder"]), token, pid, str(value["place"]), since, seen, str(value["link"])
+        return DaemonSeen(*told, ended=bool(value.get("ended")))
 
 
 class DaemonLease:
@@ -94,13 +98,14 @@ class DaemonLease:
     def release(self, state: State, now: datetime) -> None:
         """Give the collection back; the next daemon counts from now what it missed."""
         if self._lease is not None:
-            self._write(state, now)
+            self._write(state, now, ended=True)
             state.release_lease(self._lease)
             self._lease = None
 
-    def _write(self, state: State, now: datetime) -> None:
+    def _write(self, state: State, now: datetime, *, ended: bool = False) -> None:
         known = state.note(KIND, self.collection)
-        state.write_note(KIND, self.collection, self._value(now), now, expected=known.version if known else 0)
+        value = {**self._value(now), "ended": ended}
+        state.write_note(KIND, self.collection, value, now, expected=known.version if known else 0)
 
     def _value(self, now: datetime) -> Mapping[str, Json]:
         return {

@@ -188,6 +188,9 @@ class _Process:
                 self._serve(again=True)
 
     def _wind_up(self) -> int:
+        if self._heartbeat is not None:
+            # What is given back would be called not attended.
+            self._heartbeat.stop()
         self._stop.asked.set()
         for attendant in self.attendants:
             attendant.wake()

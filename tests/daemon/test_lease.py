@@ -65,12 +65,23 @@ def test_giving_back_frees_it_and_says_when_the_last_was_there(state: MemoryStat
     first = DaemonLease("docs", "host:1/aa", "http://127.0.0.1:9464/")
     assert first.take(state, START) is None
     first.renew(state, LATER)
+    seen = DaemonSeen.read(state, "docs")
+    assert seen is not None
+    assert seen.alive(LATER + timedelta(seconds=30))
+    assert not seen.alive(LATER + timedelta(seconds=90))
     first.release(state, LATER + timedelta(seconds=1))
     seen = DaemonSeen.read(state, "docs")
     assert seen is not None
     assert seen.seen == LATER + timedelta(seconds=1)
-    assert seen.alive(LATER + timedelta(seconds=30))
-    assert not seen.alive(LATER + timedelta(seconds=90))
+    assert not seen.alive(LATER + timedelta(seconds=2))
     second = DaemonLease("docs", "host:2/bb")
     second.take(state, LATER + timedelta(seconds=2))
     assert state.leases[lease_name("docs")].token == 2
+
+
+def test_a_killed_one_of_this_machine_does_not_run(state: MemoryState) -> None:
+    DaemonLease("docs", "host:1/aa").take(state, START)
+    pretend(state, pid=gone())
+    seen = DaemonSeen.read(state, "docs")
+    assert seen is not None
+    assert not seen.alive(LATER)
