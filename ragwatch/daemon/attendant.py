@@ -226,6 +226,7 @@ class Attendant:
             if new.config.collection != collection.name:
                 raise LeaseLostError(f"the configuration names another collection now: {new.config.collection}")
             collection.load(read_catalogue(new))
+            collection.try_now()
         except LeaseLostError:
             raise
         except RagwatchError as error:

@@ -6,7 +6,7 @@ does so from a thread per collection; a simulation does so as fast as it can.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ragwatch.app_jobs import PREFIX, Performed, finish_record, record_missed, start_record
@@ -115,6 +115,11 @@ class Collection:
         first = min(starts, default=None)
         held = self.circuit.held_until
         return max(first, held) if first and held else first
+
+    def try_now(self) -> None:
+        """Try what is held back at once: somebody says that what was out of reach is there again."""
+        if self.circuit.open:
+            self._keep_circuit(replace(self.circuit, held_until=self.clock()))
 
     def park(self) -> None:
         if self.work is not None:

@@ -171,6 +171,18 @@ def test_the_circuit_closes_when_a_verb_gets_through_and_not_before() -> None:
     assert driven.ledger.note("circuit", "docs") is not None
 
 
+def test_what_is_held_back_is_tried_at_once_where_somebody_says_so() -> None:
+    driven = Driven({"scan": ScheduleConfig(every=MINUTE)})
+    driven.runner.script = lambda job: unreachable()
+    driven.run(2 * HOUR)
+    held, began = driven.collection.circuit, len(driven.runner.started)
+    assert held.holds(driven.hands.wall + MINUTE)
+    driven.collection.try_now()
+    driven.run(MINUTE)
+    assert len(driven.runner.started) == began + 1
+    assert driven.collection.circuit.failures == held.failures + 1
+
+
 def test_a_restart_remembers_the_circuit() -> None:
     driven = Driven({"scan": ScheduleConfig(every=MINUTE)})
     driven.runner.script = lambda job: unreachable("dead")
