@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
 
+pytest_plugins = ("tests.leaks",)
 PARTS = ("collections", "hybrid", "reads", "writes")
 pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in PARTS))
 

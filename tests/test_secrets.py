@@ -364,6 +364,7 @@ def test_no_secret_is_shown_stored_or_sent(
     assert not found
 
 
+@pytest.mark.plants_openly
 def test_a_secret_that_is_shown_is_found(scene: Callable[[str], Scene], caplog: pytest.LogCaptureFixture) -> None:
     made = scene("well")
     secret = made.secret("Shown")

@@ -1,6 +1,7 @@
 """What is under test: the collection as it is searched, or the user's own pipeline, by HTTP or as a callable."""
 
 import importlib
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +121,8 @@ class HttpRetriever:
         self._url = url
         # Redirects are not followed: a header may hold a secret.
         self._client = httpx.Client(headers=dict(headers or {}), timeout=timeout, follow_redirects=False)
+        # Nobody is told when the last question has been asked: the connection ends with the retriever.
+        weakref.finalize(self, self._client.close)
 
     @property
     def settings(self) -> Mapping[str, Json]:
