@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwatch.corpus.identity import Json
+from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Phase
 from ragwatch.render.text import STATUS_STYLE, STYLE, ago, number, run_line
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from ragwatch.known import KnownStatus
 
 
+NOTHING = "Nothing is wrong that a check has seen."
+
+
 def incidents_text(found: IncidentList) -> RenderableType:
     """Return the status and one line for each incident, what is open first."""
     known = found.known
@@ -33,7 +37,9 @@ def incidents_text(found: IncidentList) -> RenderableType:
         f"  collection {known.collection}: {number(len(opened), 'open incident')}",
     )
     if not found.incidents:
-        return Group(head, Text("Nothing is wrong that a check has seen.", style="dim"))
+        unknown = known.status is Status.UNKNOWN
+        said = "No check says that it is well; ragwatch status says why." if unknown else NOTHING
+        return Group(head, Text(said, style="dim"))
     return Group(head, Text(), incident_table(found.incidents, known.now), *_next_steps(opened))
 
 

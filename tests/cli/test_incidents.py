@@ -41,6 +41,12 @@ def test_nothing_wrong_is_said_to_be_so(indexed: Workspace) -> None:
     assert "Nothing is wrong that a check has seen." in indexed.ragwatch("incidents").out
 
 
+def test_nothing_seen_is_not_said_to_be_well(workspace: Workspace) -> None:
+    text = workspace.ragwatch("incidents").out
+    assert "UNKNOWN" in text
+    assert "No check says that it is well" in text
+
+
 def test_an_incident_is_shown_by_the_beginning_of_its_id(behind: Workspace) -> None:
     (incident,) = listed(behind)
     shown = behind.ragwatch("incidents", "show", str(incident["id"])[:5], "--json").value
