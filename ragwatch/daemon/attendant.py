@@ -70,6 +70,8 @@ class Attendant:
         """Who has the collection, where it is not us."""
         self.trouble = ""
         """Why it is not attended, or not well."""
+        self.untold = ""
+        """Why nobody can be told of what is found: a daemon whose alerts fail is not well, however its jobs do."""
         self.fault: RagwatchError | None = None
         """The last error that kept it from being attended."""
         self.board: Board | None = None
@@ -131,7 +133,7 @@ class Attendant:
             return [self.trouble or "not attended"]
         failed = [f"job {job.name} {job.last.outcome}" for job in board.jobs if job.last and job.last.outcome in _BAD]
         waiting = [f"job {job.name} is late" for job in board.jobs if job.next and job.next + late < utc_now()]
-        return [*failed, *waiting, *([self.trouble] if self.trouble else [])]
+        return [*failed, *waiting, *(one for one in (self.trouble, self.untold) if one)]
 
     # --- the jobs --------------------------------------------------------------------------------------------
 
@@ -279,6 +281,7 @@ class Attendant:
             if fact and fact != said:
                 log.error("%s", fact, extra={"collection": self.name})
             said = fact
+            self.untold = f"alerts: {fact}" if fact else ""
             self.told = time.monotonic()
 
     def _told(self, settings: Settings) -> str:

@@ -36,7 +36,7 @@ def _ready(attendants: Sequence[Attendant]) -> Page:
 
 def _condition(one: Attendant) -> str:
     if one.held:
-        return f"attended; {one.trouble}" if one.trouble else "attended"
+        return "; ".join(("attended", *(fact for fact in (one.trouble, one.untold) if fact)))
     return one.refused.fact if one.refused is not None else one.trouble or "starting"
 
 
