@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ragwatch.app import Settings
-from ragwatch.app_report import prune_history
+from ragwatch.app.report import prune_history
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import Job
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ragwatch.app import Settings, open_pipeline
-from ragwatch.app_repair import clock_from, run_policy
+from ragwatch.app.repair import clock_from, run_policy
 from ragwatch.jobs import Job
 
 

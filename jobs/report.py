@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ragwatch.app import Settings
-from ragwatch.app_report import make_report, report_path
+from ragwatch.app.report import make_report, report_path
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import Job
 from ragwatch.report_files import write_report

@@ -14,13 +14,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ragwatch.app import load, open_pipeline
     from ragwatch.audit import AuditRequest, audit
+    from ragwatch.auditing.sampling import Slice
     from ragwatch.errors import EncoderMismatchError
     from ragwatch.guard import guard
     from ragwatch.index.guards import Guard, Limits
     from ragwatch.pipeline import Pipeline
     from ragwatch.probe import probe
     from ragwatch.reindex import Consent, Selection, plan_repair, reindex
-    from ragwatch.sampling import Slice
     from ragwatch.scan import scan
     from ragwatch.vector_repair import repair_vectors
 
@@ -59,7 +59,7 @@ _HOME = {
     "plan_repair": "ragwatch.reindex",
     "probe": "ragwatch.probe",
     "reindex": "ragwatch.reindex",
-    "Slice": "ragwatch.sampling",
+    "Slice": "ragwatch.auditing.sampling",
     "scan": "ragwatch.scan",
     "repair_vectors": "ragwatch.vector_repair",
 }

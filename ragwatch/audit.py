@@ -8,10 +8,11 @@ labels of a point nor the index's manifest say what a vector is, only its text a
 import time
 from dataclasses import dataclass, field, replace
 
-from ragwatch.attestation import Attestation, attest
+from ragwatch.auditing.attestation import Attestation, attest
+from ragwatch.auditing.examination import Examination
+from ragwatch.auditing.sampling import Sample, Slice, draw_sample, every_point
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
-from ragwatch.examination import Examination
 from ragwatch.health.attribution import Attribution, Cause
 from ragwatch.health.audit_findings import AuditedPoint, audit_findings
 from ragwatch.health.bounds import (
@@ -27,7 +28,6 @@ from ragwatch.health.findings import Finding, Severity, Status
 from ragwatch.index.spec import CollectionInfo
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.recording import record_failure
-from ragwatch.sampling import Sample, Slice, draw_sample, every_point
 
 BATCH = 64
 DEFAULT_BOUND = 0.01

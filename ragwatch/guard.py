@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragwatch.config import load_config
+from ragwatch.config.loading import load_config
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, EncoderMismatchError, NotFoundError
 from ragwatch.health.descriptor import Agreement, Comparison, EncoderDescriptor, compare_with

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident
 from ragwatch.health.standing import LastLook, standing
-from ragwatch.incident_ports import Ledger
 from ragwatch.ports import RunRecord, State
-from ragwatch.watch_notes import STATUS
+from ragwatch.ports.incidents import Ledger
+from ragwatch.watching.notes import STATUS
 
 DEEP = "last deep scan"
 

@@ -12,9 +12,9 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
 from ragwatch.health.objectives import Objective, summarise
-from ragwatch.incident_ports import Ledger
 from ragwatch.known import known_status
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Ledger
 from ragwatch.totals import Histogram, Totals, totals
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from ragwatch.corpus.document import Document, document_key
 from ragwatch.errors import RefusedError
-from ragwatch.gate import Gate, GateReport
 from ragwatch.index.desired import document_revision
 from ragwatch.index.guards import Guard
 from ragwatch.index.migration import GateRecord, Migration, Phase, Step, collection_state, reached, require
 from ragwatch.index.spec import CollectionInfo
-from ragwatch.migrating import (
+from ragwatch.migration.gate import Gate, GateReport
+from ragwatch.migration.steps import (
     Filled,
     Hold,
     MigrationPorts,

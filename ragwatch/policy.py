@@ -13,14 +13,14 @@ from ragwatch.health.causes import Cause
 from ragwatch.health.incidents import Incident
 from ragwatch.health.routing import Route, Telling
 from ragwatch.health.verdict import Decision as Retrieval
-from ragwatch.incident_ports import Ledger
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Plan
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import RunRecord, State
-from ragwatch.proposals import DAILY, last_repair, proposal, propose
+from ragwatch.ports.incidents import Ledger
 from ragwatch.reindex import Consent, ReindexReport, reindex
 from ragwatch.scan import ScanReport, scan
+from ragwatch.watching.proposals import DAILY, last_repair, proposal, propose
 
 VERB = "policy"
 """Verb of the runs that keep a decision."""

@@ -21,13 +21,13 @@ from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.index.migration import collection_state
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import Hit, Key, Passage, Retriever
-from ragwatch.probe_causes import Loss, explain
-from ragwatch.probe_index import IndexChecks, check_index
-from ragwatch.probe_overlap import Overlap, overlap
-from ragwatch.probe_runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
-from ragwatch.probe_similarity import Similarity, Sought, similarity
 from ragwatch.probes.evidence import EvidenceState, evidence
 from ragwatch.probes.retrievers import CollectionRetriever
+from ragwatch.probing.causes import Loss, explain
+from ragwatch.probing.index import IndexChecks, check_index
+from ragwatch.probing.overlap import Overlap, overlap
+from ragwatch.probing.runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
+from ragwatch.probing.similarity import Similarity, Sought, similarity
 from ragwatch.recording import record_failure
 
 AGAIN = 2

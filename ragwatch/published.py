@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from ragwatch.calibration import measure
+from ragwatch.auditing.calibration import measure
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import OvertakenError
 from ragwatch.health.descriptor import EncoderDescriptor, descriptor_of, guard_texts, read_descriptors

@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from ragwatch.corpus.identity import Json
-from ragwatch.freshness import CHANGES, measure_freshness
 from ragwatch.health.autonomy import Licence, Rules
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident, Phase
 from ragwatch.health.objectives import Freshness, Objective
-from ragwatch.incident_ports import Ledger
 from ragwatch.known import OVERDUE, KnownStatus, known_status
 from ragwatch.policy import BY, blocks, current_licence
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Ledger
+from ragwatch.watching.freshness import CHANGES, measure_freshness
 
 PAGE = 500
 JOB = "job:"

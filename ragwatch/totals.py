@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import OvertakenError
-from ragwatch.incident_ports import Lag, Ledger
 from ragwatch.ports import Note, RunRecord
+from ragwatch.ports.incidents import Lag, Ledger
 
 KIND = "totals"
 """Kind of the notes; their key is the collection."""

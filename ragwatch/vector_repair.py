@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ragwatch.attestation import attest
 from ragwatch.audit import AuditReport, AuditRequest, audit
+from ragwatch.auditing.attestation import attest
+from ragwatch.auditing.examination import POINTS_KEPT, Examination
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
-from ragwatch.examination import POINTS_KEPT, Examination
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort, Distrust

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import OvertakenError
-from ragwatch.freshness import follow, observe_objectives
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Finding, Status
 from ragwatch.health.incidents import Event, Incident, Observation, Phase, Transition
@@ -21,11 +20,12 @@ from ragwatch.health.problems import observe
 from ragwatch.health.routing import Route, Telling, digest_of, event_due, notice_of, told
 from ragwatch.health.standing import Standing, standing
 from ragwatch.health.suppression import suppress
-from ragwatch.incident_ports import Ledger, Message
-from ragwatch.notify import address
 from ragwatch.ports import RunRecord
-from ragwatch.watch_looks import observe_channels, observe_job_files
-from ragwatch.watch_notes import COMPARISONS, STATUS, WATCH, Seen
+from ragwatch.ports.incidents import Ledger, Message
+from ragwatch.watching.freshness import follow, observe_objectives
+from ragwatch.watching.looks import observe_channels, observe_job_files
+from ragwatch.watching.notes import COMPARISONS, STATUS, WATCH, Seen
+from ragwatch.watching.notify import address
 
 ATTEMPTS = 10
 """Passes before a watch that is overtaken every time gives up."""

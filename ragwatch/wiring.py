@@ -4,8 +4,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragwatch.config import read_secret
-from ragwatch.config_sections import (
+from ragwatch.config.loading import read_secret
+from ragwatch.config.sections import (
     Config,
     EncoderConfig,
     FilesConfig,
@@ -17,9 +17,9 @@ from ragwatch.config_sections import (
 from ragwatch.corpus.document import Chunker
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
-from ragwatch.incident_ports import Ledger
 from ragwatch.index.spec import Manifest
 from ragwatch.ports import Encoder, Retriever, Source, Store
+from ragwatch.ports.incidents import Ledger
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas

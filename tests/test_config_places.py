@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwatch.config import line_of, load_config
+from ragwatch.config.loading import line_of, load_config
 from ragwatch.errors import ConfigError
 
 HEAD = """\

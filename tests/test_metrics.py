@@ -10,8 +10,8 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Incident, Notice, Phase, Problem
 from ragwatch.health.objectives import Objective
-from ragwatch.incident_ports import Lag, Message
 from ragwatch.metrics import Exposed, render
+from ragwatch.ports.incidents import Lag, Message
 from tests.fakes.memory_state import MemoryState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ragwatch.config import load_config
-from ragwatch.config_sections import Config
-from ragwatch.migration_config import lines_to_change, tables_of, target_config, with_tables
+from ragwatch.config.loading import load_config
+from ragwatch.config.migration import lines_to_change, tables_of, target_config, with_tables
+from ragwatch.config.sections import Config
 
 FILE = """\
 collection = "live"

@@ -186,7 +186,7 @@ def test_every_exit_code_is_explained() -> None:
 
 
 def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
-    from ragwatch.config import load_config
+    from ragwatch.config.loading import load_config
 
     path = tmp_path / "ragwatch.toml"
     whole = next(block for block in blocks("toml") if "collection =" in block)

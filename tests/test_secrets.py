@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 import pytest
 
 from ragwatch.app import load, utc_now
-from ragwatch.app_alerts import deliver_waiting, send_tests
+from ragwatch.app.alerts import deliver_waiting, send_tests
 from ragwatch.cli.commands import run
 from ragwatch.daemon.heartbeat import Heartbeat
 from ragwatch.health.incidents import Event

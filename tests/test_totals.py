@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragwatch.incident_ports import Lag
+from ragwatch.ports.incidents import Lag
 from ragwatch.totals import SETTLED, Totals, totals
 from tests.fakes.memory_state import MemoryState
 

@@ -1,6 +1,6 @@
 """Channels: where people are told, each behind the port `Channel`, and the delivery of the outbox.
 
-A channel reads nothing but its settings; secrets are read where the configuration is (`ragwatch.app_alerts`).
+A channel reads nothing but its settings; secrets are read where the configuration is (`ragwatch.app.alerts`).
 """
 
 from typing import TYPE_CHECKING

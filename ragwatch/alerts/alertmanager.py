@@ -13,7 +13,7 @@ from ragwatch.alerts.channel import HttpChannel, Posting
 from ragwatch.alerts.http import check
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Event, Notice
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 
 FIRES_FOR = timedelta(days=7)
 """An open incident is told again well within; after this long without a word nobody knows whether it is still open."""
@@ -25,7 +25,7 @@ _LONGEST = 4000
 
 
 class AlertmanagerChannel(HttpChannel):
-    """Implements `ragwatch.incident_ports.Channel` on POST /api/v2/alerts."""
+    """Implements `ragwatch.ports.incidents.Channel` on POST /api/v2/alerts."""
 
     def compose(self, posting: Posting) -> Json:
         return [*alerts(posting)]

@@ -10,7 +10,7 @@ from ragwatch.alerts.http import Answer, Sender
 from ragwatch.alerts.settings import ChannelSettings
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Notice
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Posting:
 
 
 class HttpChannel(ABC):
-    """Implements `ragwatch.incident_ports.Channel`, but for the format of one service."""
+    """Implements `ragwatch.ports.incidents.Channel`, but for the format of one service."""
 
     def __init__(self, settings: ChannelSettings, *, pace_s: float = 0.0) -> None:
         self.settings = settings

@@ -17,7 +17,7 @@ from ragwatch.alerts.circuit import Circuit, Notes, read_circuit, write_circuit
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ChannelBusyError, ChannelClosedError, MessageRefusedError
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Channel, Message, Outbox
+from ragwatch.ports.incidents import Channel, Message, Outbox
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 900.0
 """Seconds before a message is tried again: after the first failure, and at most."""

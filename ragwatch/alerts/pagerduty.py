@@ -12,7 +12,7 @@ from ragwatch.alerts.channel import HttpChannel, Posting
 from ragwatch.alerts.http import check
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 
 _ACTIONS: Final = {
     Event.OPENED: "trigger",
@@ -31,7 +31,7 @@ _DETAILS = 50
 
 
 class PagerDutyChannel(HttpChannel):
-    """Implements `ragwatch.incident_ports.Channel` on the Events API; 202 is a yes."""
+    """Implements `ragwatch.ports.incidents.Channel` on the Events API; 202 is a yes."""
 
     def compose(self, posting: Posting) -> Json:
         return event_of(posting.message)

@@ -44,7 +44,7 @@ REOPEN = "mend it in Slack or give a new address; then: ragwatch alerts test"
 
 
 class SlackChannel(HttpChannel):
-    """Implements `ragwatch.incident_ports.Channel` on an incoming webhook."""
+    """Implements `ragwatch.ports.incidents.Channel` on an incoming webhook."""
 
     def __init__(self, settings: ChannelSettings) -> None:
         super().__init__(settings, pace_s=settings.pace_s)

@@ -74,7 +74,7 @@ _WORD = 60
 
 
 class SlackBotChannel(HttpChannel):
-    """Implements `ragwatch.incident_ports.Channel` on chat.postMessage and chat.update.
+    """Implements `ragwatch.ports.incidents.Channel` on chat.postMessage and chat.update.
 
     The receipt holds the message's `ts` and `channel`, and `root`, the `ts` of the incident's first message.
     """

@@ -9,14 +9,14 @@ from ragwatch.alerts.channel import HttpChannel, Posting, encode
 from ragwatch.alerts.http import check
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import excerpt_json
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 
 SCHEMA = "ragwatch.notice/1"
 SIGNATURE = "X-Ragwatch-Signature"
 
 
 class WebhookChannel(HttpChannel):
-    """Implements `ragwatch.incident_ports.Channel` on a POST of JSON; any 2xx is a yes."""
+    """Implements `ragwatch.ports.incidents.Channel` on a POST of JSON; any 2xx is a yes."""
 
     def compose(self, posting: Posting) -> Json:
         return body_of(posting.message)

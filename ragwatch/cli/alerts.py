@@ -8,7 +8,7 @@ from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, Quiet
 from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from ragwatch.app_alerts import MessageState
+    from ragwatch.app.alerts import MessageState
     from ragwatch.corpus.identity import Json
 
 alerts = typer.Typer(help="Channels and the outbox: whether people can be told, and what they were told.")
@@ -25,7 +25,7 @@ def send_test_command(
     quiet: QuietOption = False,
 ) -> int:
     """Send a test message now and say what each channel answered; one that was closed is open again if it takes it."""
-    from ragwatch.app_alerts import send_tests
+    from ragwatch.app.alerts import send_tests
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.alerts import trials_text
 
@@ -43,7 +43,7 @@ def outbox_command(
     quiet: QuietOption = False,
 ) -> int:
     """List the messages, newest first, and the channels that do not work."""
-    from ragwatch.app_alerts import outbox
+    from ragwatch.app.alerts import outbox
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.alerts import outbox_text
 
@@ -62,7 +62,7 @@ def retry_command(
     quiet: QuietOption = False,
 ) -> int:
     """Let a message that was given up wait again; the next delivery sends it."""
-    from ragwatch.app_alerts import retry
+    from ragwatch.app.alerts import retry
     from ragwatch.cli.terminal import Terminal
 
     found = retry(config, message)
@@ -79,7 +79,7 @@ def preview_command(
     quiet: QuietOption = False,
 ) -> int:
     """Print what each channel would be sent for a sample incident. Sends nothing."""
-    from ragwatch.app_alerts import preview
+    from ragwatch.app.alerts import preview
     from ragwatch.cli.terminal import Terminal
     from ragwatch.health.incidents import Event
     from ragwatch.render.alerts import preview_text

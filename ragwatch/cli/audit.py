@@ -83,8 +83,8 @@ def audit(
 
 def _screen(terminal: "Terminal", config: Path, size: int | None) -> int:
     from ragwatch.app import open_pipeline
+    from ragwatch.auditing.screen import SIZE, screen_cohorts
     from ragwatch.render.audit import screen_text
-    from ragwatch.screen import SIZE, screen_cohorts
 
     with open_pipeline(config) as pipeline, terminal.progress() as progress:
         report = screen_cohorts(pipeline, size=size or SIZE, progress=progress)

@@ -119,8 +119,8 @@ def init(
 @app.command()
 def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Check configuration, sources, encoder, index and state; each failure comes with its remedy."""
+    from ragwatch.app.doctor import diagnose, exit_code_of
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.doctor import diagnose, exit_code_of
     from ragwatch.render.doctor import doctor_json, doctor_text
 
     checks = diagnose(config)
@@ -227,7 +227,7 @@ def reindex(
 ) -> int:
     """Repair the difference: plan, guards, confirm, apply, verify."""
     from ragwatch.app import holder_name, interrupted_plan, load, open_pipeline, read_overrides, read_plan
-    from ragwatch.app_policy import kept_plan
+    from ragwatch.app.policy import kept_plan
     from ragwatch.cli.terminal import Terminal
     from ragwatch.reindex import Consent, Selection
     from ragwatch.reindex import reindex as run_reindex
@@ -310,7 +310,7 @@ app.add_typer(baseline_app, name="baseline", no_args_is_help=True)
 @app.command()
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Say what the last runs found, how old that is, and what is open. Asks neither source nor index."""
-    from ragwatch.app_incidents import current_status
+    from ragwatch.app.incidents import current_status
     from ragwatch.cli.terminal import Terminal
     from ragwatch.health.findings import Status
     from ragwatch.render.incidents import status_text

@@ -22,7 +22,7 @@ from ragwatch.errors import NotFoundError
 from ragwatch.index.points import text_of
 from ragwatch.jobs import shipped_folder
 from ragwatch.pipeline import Pipeline
-from ragwatch.probe_runs import accept_baseline
+from ragwatch.probing.runs import accept_baseline
 from ragwatch.reindex import plan_repair, reindex
 from ragwatch.render.probe import baseline_text, probe_text
 from ragwatch.render.text import plan_text, reindex_text, scan_text

@@ -25,8 +25,8 @@ def show(
     as_json: JsonOption = False,
 ) -> int:
     """Show the configured encoder field by field, and what the index says of the one that made it."""
+    from ragwatch.app.encoder import overview, save_descriptor
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.encoder_report import overview, save_descriptor
     from ragwatch.render.encoder import encoder_text
 
     terminal = Terminal(as_json)
@@ -47,8 +47,8 @@ def diff(
     as_json: JsonOption = False,
 ) -> int:
     """Say what differs between two encoders, and whether stored vectors stay valid. Exits 1 where anything does."""
+    from ragwatch.app.encoder import diff_encoders
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.encoder_report import diff_encoders
     from ragwatch.render.encoder import diff_text
 
     found = diff_encoders(before, after, config)
@@ -69,8 +69,8 @@ def check(
 
     Exits 0 if it is, 1 if it is not, 3 where the index does not say which encoder made it.
     """
+    from ragwatch.app.encoder import check_encoder
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.encoder_report import check_encoder
     from ragwatch.render.encoder import check_text
 
     terminal = Terminal(as_json, quiet)

@@ -6,7 +6,7 @@ from ragwatch.errors import ExitCode
 
 def freshness(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Say how long edits, additions and deletions take to become visible, and whether that is soon enough."""
-    from ragwatch.app_report import freshness_report
+    from ragwatch.app.report import freshness_report
     from ragwatch.cli.terminal import Terminal
     from ragwatch.health.objectives import Standing
     from ragwatch.render.freshness import freshness_json, freshness_text
@@ -21,7 +21,7 @@ def freshness(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
 
 def policy(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Say how much scheduled jobs may repair alone at the moment, and why."""
-    from ragwatch.app_report import policy_status
+    from ragwatch.app.report import policy_status
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.freshness import policy_json, policy_text
 

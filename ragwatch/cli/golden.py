@@ -11,7 +11,7 @@ from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, Quiet
 from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from ragwatch.app_golden import GoldenPlace
+    from ragwatch.app.golden import GoldenPlace
     from ragwatch.cli.terminal import Terminal
     from ragwatch.corpus.identity import Json
 
@@ -50,7 +50,7 @@ def generate_command(
     verbose: VerboseOption = False,
 ) -> int:
     """Make golden queries from the corpus, by rules or by a model. Exits 3 where there are fewer than asked for."""
-    from ragwatch.app_golden import estimate_cost, generate_queries, golden_place, write_queries
+    from ragwatch.app.golden import estimate_cost, generate_queries, golden_place, write_queries
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.golden import estimate_text, generated_text
 
@@ -85,7 +85,7 @@ def import_command(
     quiet: QuietOption = False,
 ) -> int:
     """Import a test set and find its passages in the sources. Exits 3 where some need review."""
-    from ragwatch.app_golden import golden_place, import_queries
+    from ragwatch.app.golden import golden_place, import_queries
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.golden import imported_text
 
@@ -111,9 +111,9 @@ def list_command(
     quiet: QuietOption = False,
 ) -> int:
     """List golden queries with their state of review and, if asked, of their evidence."""
-    from ragwatch.app_golden import golden_place
+    from ragwatch.app.golden import golden_place
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.golden_review import evidence_of
+    from ragwatch.golden.review import evidence_of
     from ragwatch.probes.golden import Review
     from ragwatch.render.golden import listed_text
 
@@ -143,10 +143,10 @@ def review_command(
     quiet: QuietOption = False,
 ) -> int:
     """Go through what nobody has decided on: accept, edit, reject, skip. Every answer is kept at once."""
-    from ragwatch.app_golden import golden_place
+    from ragwatch.app.golden import golden_place
     from ragwatch.cli.golden_review import interview
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.golden_review import decide, waiting
+    from ragwatch.golden.review import decide, waiting
     from ragwatch.render.golden import queries
 
     terminal, place = Terminal(as_json, quiet), golden_place(config, file)
@@ -186,7 +186,7 @@ def coverage_command(
     quiet: QuietOption = False,
 ) -> int:
     """Say which share of the traffic the golden queries speak for, and what should be asked as well."""
-    from ragwatch.app_golden import cover_log, golden_place, new_lines
+    from ragwatch.app.golden import cover_log, golden_place, new_lines
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.golden import coverage_text
 
@@ -215,7 +215,7 @@ def _add(
     terminal: "Terminal", place: "GoldenPlace", lines: "Sequence[Mapping[str, Json]]", *, yes: bool, dry_run: bool
 ) -> None:
     """Write new lines after a yes, and say where they stand."""
-    from ragwatch.app_golden import add_lines
+    from ragwatch.app.golden import add_lines
     from ragwatch.render.golden import queries
 
     if dry_run or not lines:

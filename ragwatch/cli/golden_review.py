@@ -20,7 +20,7 @@ ANSWERS = "accept, reject, edit, skip, quit"
 
 def interview(terminal: "Terminal", path: Path, pipeline: "Pipeline") -> None:
     """Ask about every query that waits. Stopped at any point, what was answered is in the file."""
-    from ragwatch.golden_review import evidence_of, waiting
+    from ragwatch.golden.review import evidence_of, waiting
     from ragwatch.probes.golden import read_golden_file
 
     asked = waiting(read_golden_file(path))
@@ -41,7 +41,7 @@ def _ask(
     total: int,
 ) -> bool:
     """Put one query until it is decided or skipped; return False to stop."""
-    from ragwatch.golden_review import acceptance, evidence_of, rejection
+    from ragwatch.golden.review import acceptance, evidence_of, rejection
     from ragwatch.render.golden import card_text
 
     while True:
@@ -71,7 +71,7 @@ def _write(path: Path, entry: "GoldenEntry", changes: "Mapping[str, Json]") -> "
 
 
 def _edited(entry: "GoldenEntry") -> dict[str, "Json"]:
-    from ragwatch.golden_review import EDITABLE, amendment
+    from ragwatch.golden.review import EDITABLE, amendment
 
     values = {key: str(entry.fields.get(key) or "") for key in EDITABLE}
     return amendment({key: str(typer.prompt(key, default=value, err=True)) for key, value in values.items()})

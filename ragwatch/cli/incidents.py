@@ -26,7 +26,7 @@ def incidents(
     """List what is open, after following every run that has finished. Asks neither source nor index."""
     if context.invoked_subcommand is not None:
         return ExitCode.DONE
-    from ragwatch.app_incidents import list_incidents
+    from ragwatch.app.incidents import list_incidents
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import incidents_json, incidents_text
 
@@ -38,7 +38,7 @@ def incidents(
 @incidents_app.command("show")
 def show(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> int:
     """Show one incident with its evidence and everything that happened to it."""
-    from ragwatch.app_incidents import incident_history
+    from ragwatch.app.incidents import incident_history
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import history_json, history_text
 
@@ -56,7 +56,7 @@ def ack(
     quiet: QuietOption = False,
 ) -> int:
     """Say that you know: it is not repeated any more, and told again only if it gets worse."""
-    from ragwatch.app_incidents import acknowledge
+    from ragwatch.app.incidents import acknowledge
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import changed_text
 
@@ -75,7 +75,7 @@ def snooze(
     quiet: QuietOption = False,
 ) -> int:
     """Say nothing of it for a while, except that it is over."""
-    from ragwatch.app_incidents import snooze as snooze_incident
+    from ragwatch.app.incidents import snooze as snooze_incident
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import changed_text
 
@@ -93,7 +93,7 @@ def resolve(
     quiet: QuietOption = False,
 ) -> int:
     """End it by hand; it comes back if it is still seen."""
-    from ragwatch.app_incidents import resolve as resolve_incident
+    from ragwatch.app.incidents import resolve as resolve_incident
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import changed_text
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from ragwatch.cli.terminal import Terminal
-from ragwatch.config import DEFAULT_FILE, load_config
-from ragwatch.config_sections import COLLECTION_NAME
+from ragwatch.config.loading import DEFAULT_FILE, load_config
+from ragwatch.config.sections import COLLECTION_NAME
 from ragwatch.errors import ConfigError
 from ragwatch.jobs import jobs_folder, shipped_folder
 

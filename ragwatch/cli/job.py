@@ -43,7 +43,7 @@ def job_run(
 ) -> int:
     """Run one job now: the function that a schedule calls, without the schedule."""
     from ragwatch.app import load, utc_now
-    from ragwatch.app_jobs import folder_of, run_once
+    from ragwatch.app.jobs import folder_of, run_once
 
     settings = load(config)
     return run_once(settings, folder_of(settings).job(name), utc_now)

@@ -13,7 +13,7 @@ from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from ragwatch.index.migration import Migration
-    from ragwatch.migrating import MigrationPorts, StepReport
+    from ragwatch.migration.steps import MigrationPorts, StepReport
     from ragwatch.ports import CollectionInfo
 
 migrate = typer.Typer(help="Move an index to another encoder or chunker without an outage, step by step.")
@@ -46,9 +46,9 @@ def plan(
 ) -> int:
     """Say what the migration takes, and note it. Without --encoder: to what the configuration says now."""
     from ragwatch.app import load
-    from ragwatch.app_migrate import open_migration, plan_target
+    from ragwatch.app.migrate import open_migration, plan_target
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.migrate_plan import make_alias
+    from ragwatch.migration.plan import make_alias
     from ragwatch.render.migrate import alias_text, plan_text
 
     terminal, settings = Terminal(as_json, quiet), load(config)
@@ -108,7 +108,7 @@ def gate(
     """Bring the new collection up to date and judge it. Exits 1 where it fails."""
     from ragwatch import migrate as verb
     from ragwatch.app import load
-    from ragwatch.app_migrate import golden_file
+    from ragwatch.app.migrate import golden_file
 
     file = golden_file(load(config), golden) if golden else ""
     report = _Run(config, as_json, quiet).reported(lambda ports: verb.gate(ports, golden=file, override=override))
@@ -125,7 +125,7 @@ def bridge(
 ) -> int:
     """Fit a map from the new encoder's queries to the old index, measure it, and write it to a file."""
     from ragwatch.app import load
-    from ragwatch.app_migrate import golden_file, make_bridge
+    from ragwatch.app.migrate import golden_file, make_bridge
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.migrate import bridge_text
 
@@ -235,7 +235,7 @@ class _Run:
         self, step: "Callable[[MigrationPorts], StepReport]", agreed: "Callable[[MigrationPorts], bool]"
     ) -> "StepReport | None":
         from ragwatch.app import utc_now
-        from ragwatch.app_migrate import configuration_changes, open_migration
+        from ragwatch.app.migrate import configuration_changes, open_migration
         from ragwatch.render.migrate import step_json, step_text
 
         with (

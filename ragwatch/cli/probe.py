@@ -93,7 +93,7 @@ def compare(
     """Compare two kept runs as a probe compares with its baseline."""
     from ragwatch.app import open_state
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.probe_runs import compare_runs, read_run
+    from ragwatch.probing.runs import compare_runs, read_run
     from ragwatch.render.probe import verdict_text
 
     with open_state(config) as (state, collection):
@@ -113,7 +113,7 @@ def baseline_set(
     """Accept a run as the baseline that later ones are compared with. Kept in the history."""
     from ragwatch.app import open_state, utc_now
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.probe_runs import accept_baseline
+    from ragwatch.probing.runs import accept_baseline
     from ragwatch.render.probe import baseline_text
 
     with open_state(config) as (state, collection):
@@ -130,7 +130,7 @@ def baseline_show(
     from ragwatch.app import open_state
     from ragwatch.cli.terminal import Terminal
     from ragwatch.errors import NotFoundError
-    from ragwatch.probe_runs import read_baseline
+    from ragwatch.probing.runs import read_baseline
     from ragwatch.render.probe import baseline_json, baseline_text
 
     with open_state(config) as (state, collection):

@@ -18,7 +18,7 @@ def report(
 ) -> int:
     """Write what happened in the last days to one HTML file, and the same as JSON. Asks neither source nor index."""
     from ragwatch.app import load, utc_now
-    from ragwatch.app_report import make_report, report_path
+    from ragwatch.app.report import make_report, report_path
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.report_json import report_json
     from ragwatch.report_files import write_report
@@ -43,9 +43,9 @@ def prune(
 ) -> int:
     """Forget old history. Baselines, open incidents, waiting messages and the newest runs stay."""
     from ragwatch.app import load, utc_now
-    from ragwatch.app_report import prune_history
+    from ragwatch.app.report import prune_history
     from ragwatch.cli.terminal import Terminal
-    from ragwatch.config_base import positive, read_duration
+    from ragwatch.config.base import positive, read_duration
     from ragwatch.render.text import forgotten_text
 
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, load, utc_now
-from ragwatch.app_jobs import tell
+from ragwatch.app.jobs import tell
 from ragwatch.daemon.board import Board, read_board
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.children import ChildRunner, list_jobs
@@ -30,7 +30,7 @@ from ragwatch.known import known_status
 from ragwatch.wiring import make_state
 
 if TYPE_CHECKING:
-    from ragwatch.incident_ports import Ledger
+    from ragwatch.ports.incidents import Ledger
 
 IDLE_S = 1.0
 FOLLOWING_S = 0.1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ragwatch.app_jobs import PREFIX, folder_of
+from ragwatch.app.jobs import PREFIX, folder_of
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.circuit import KIND as CIRCUIT

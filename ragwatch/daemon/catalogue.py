@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-from ragwatch.config_daemon import DaemonConfig, ScheduleConfig
+from ragwatch.config.daemon import DaemonConfig, ScheduleConfig
 from ragwatch.daemon.roster import Catalogue, Listed
 from ragwatch.daemon.triggers import read_schedule
 from ragwatch.errors import ConfigError

@@ -50,7 +50,7 @@ def _watch_the_daemon() -> None:
 
 def _list(config: Path) -> dict[str, Json]:
     from ragwatch.app import load
-    from ragwatch.app_jobs import folder_of
+    from ragwatch.app.jobs import folder_of
     from ragwatch.errors import RagwatchError
 
     try:
@@ -65,7 +65,7 @@ def _list(config: Path) -> dict[str, Json]:
 
 def _run(config: Path, name: str) -> dict[str, Json]:
     from ragwatch.app import load, utc_now
-    from ragwatch.app_jobs import folder_of, perform
+    from ragwatch.app.jobs import folder_of, perform
 
     def run() -> int:
         settings = load(config)

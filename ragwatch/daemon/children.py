@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ragwatch.app_jobs import Performed
+from ragwatch.app.jobs import Performed
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, ExitCode
 from ragwatch.health.run_failures import KILLED

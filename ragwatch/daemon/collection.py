@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ragwatch.app_jobs import PREFIX, Performed, finish_record, record_missed, start_record
+from ragwatch.app.jobs import PREFIX, Performed, finish_record, record_missed, start_record
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.circuit import KIND as CIRCUIT
 from ragwatch.daemon.circuit import Circuit
 from ragwatch.daemon.roster import Catalogue, Listed, Runner, Running
 from ragwatch.daemon.timetable import Absence, Mark, Occasion, newest_due, next_due, occasion
 from ragwatch.errors import ExitCode
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 
 SCHEDULE = "schedule"
 """Kind of the note that keeps how far a job has come; key "COLLECTION/JOB"."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragwatch.app import Settings, utc_now
-from ragwatch.app_jobs import tell
+from ragwatch.app.jobs import tell
 from ragwatch.daemon.attendant import FOLLOWING_S, read_catalogue
 from ragwatch.daemon.children import ChildRunner
 from ragwatch.daemon.collection import Collection

@@ -41,7 +41,7 @@ def _condition(one: Attendant) -> str:
 
 
 def _metrics(attendants: Sequence[Attendant]) -> Page:
-    from ragwatch.app_freshness import objectives_of
+    from ragwatch.app.freshness import objectives_of
     from ragwatch.metrics import CONTENT_TYPE, Exposed, render
 
     with ExitStack() as open_states:

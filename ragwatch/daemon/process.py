@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from ragwatch.app import Settings, load
-from ragwatch.config import read_secret
-from ragwatch.config_daemon import DaemonConfig
+from ragwatch.config.daemon import DaemonConfig
+from ragwatch.config.loading import read_secret
 from ragwatch.daemon import systemd
 from ragwatch.daemon.attendant import Attendant, Stop
 from ragwatch.daemon.heartbeat import ACCEPTED, Heartbeat

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ragwatch.app_jobs import Performed
+from ragwatch.app.jobs import Performed
 from ragwatch.daemon.triggers import Schedule
 from ragwatch.jobs import BrokenFile
 

@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
-from ragwatch.config_base import read_duration
-from ragwatch.config_daemon import ScheduleConfig
+from ragwatch.config.base import read_duration
+from ragwatch.config.daemon import ScheduleConfig
 from ragwatch.errors import ConfigError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

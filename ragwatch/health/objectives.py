@@ -20,7 +20,7 @@ from ragwatch.health.findings import Severity
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragwatch.incident_ports import Change, Lag
+    from ragwatch.ports.incidents import Change, Lag
 
 ENOUGH = 20
 """Fewer changes allow no verdict: the 95th percentile of fewer is simply the longest."""

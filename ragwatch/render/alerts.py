@@ -17,8 +17,8 @@ from ragwatch.render.text import ago
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragwatch.app_alerts import OutboxView, Trial
-    from ragwatch.incident_ports import Message
+    from ragwatch.app.alerts import OutboxView, Trial
+    from ragwatch.ports.incidents import Message
 
 SHOWN_ID = 12
 _STYLE = {"waiting": "yellow", "sent": "green", "failed": "bold red"}

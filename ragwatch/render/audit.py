@@ -15,7 +15,7 @@ from ragwatch.render.text import SHOWN, STATUS_STYLE, duration, number
 
 if TYPE_CHECKING:
     from ragwatch.audit import AuditReport
-    from ragwatch.screen import ScreenReport
+    from ragwatch.auditing.screen import ScreenReport
     from ragwatch.vector_repair import VectorRepair
 
 MEANING = {

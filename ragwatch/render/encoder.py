@@ -13,8 +13,8 @@ from rich.text import Text
 from ragwatch.index.encoder_diff import MIGRATE, FieldChange, change_words, meaning_of, value_words, verdict
 
 if TYPE_CHECKING:
-    from ragwatch.attestation import Attestation, PinnedDistance
-    from ragwatch.encoder_report import EncoderCheck, EncoderDiff, EncoderOverview
+    from ragwatch.app.encoder import EncoderCheck, EncoderDiff, EncoderOverview
+    from ragwatch.auditing.attestation import Attestation, PinnedDistance
 
 SHOWN = 5
 """Pinned texts that are listed when something is wrong."""

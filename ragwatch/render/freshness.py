@@ -17,8 +17,8 @@ from ragwatch.render.machine import run_json
 from ragwatch.render.text import ago
 
 if TYPE_CHECKING:
-    from ragwatch.app_freshness import FreshnessReport
-    from ragwatch.app_policy import PolicyStatus
+    from ragwatch.app.freshness import FreshnessReport
+    from ragwatch.app.policy import PolicyStatus
     from ragwatch.health.autonomy import Rules
     from ragwatch.ports import RunRecord
 

@@ -14,9 +14,9 @@ from ragwatch.probes.golden import Review
 from ragwatch.render.text import number
 
 if TYPE_CHECKING:
-    from ragwatch.coverage import Coverage, Suggestion
-    from ragwatch.golden_filter import Generated
-    from ragwatch.golden_judged import CostEstimate
+    from ragwatch.golden.coverage import Coverage, Suggestion
+    from ragwatch.golden.filter import Generated
+    from ragwatch.golden.judged import CostEstimate
     from ragwatch.health.retrieval import RelevantPassage
     from ragwatch.probes.evidence import Evidence
     from ragwatch.probes.golden import GoldenEntry, GoldenFile

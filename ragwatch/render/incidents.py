@@ -19,10 +19,10 @@ from ragwatch.render.text import STATUS_STYLE, STYLE, ago, number, run_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragwatch.app_incidents import IncidentHistory, IncidentList
+    from ragwatch.app.incidents import IncidentHistory, IncidentList
     from ragwatch.health.incidents import Incident, Transition
-    from ragwatch.incident_ports import Message
     from ragwatch.known import KnownStatus
+    from ragwatch.ports.incidents import Message
 
 
 NOTHING = "Nothing is wrong that a check has seen."

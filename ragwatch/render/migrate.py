@@ -8,13 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ragwatch.bridge import Bridge, K
 from ragwatch.corpus.identity import Json
-from ragwatch.gate import ALPHA, GateReport, Retrieval
 from ragwatch.health.paired import Paired, smallest_seen
 from ragwatch.index.migration import Migration, Phase, Step
-from ragwatch.migrate_plan import MigrationPlan
-from ragwatch.migrating import Filled, StepReport
+from ragwatch.migration.bridge import Bridge, K
+from ragwatch.migration.gate import ALPHA, GateReport, Retrieval
+from ragwatch.migration.plan import MigrationPlan
+from ragwatch.migration.steps import Filled, StepReport
 from ragwatch.ports import CollectionInfo
 from ragwatch.render.text import ago, duration, estimate_text, number
 

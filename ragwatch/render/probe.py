@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ragwatch.corpus.identity import Json
     from ragwatch.health.power import Power
     from ragwatch.probe import ProbeReport
-    from ragwatch.probe_judge import JudgedProbe
-    from ragwatch.probe_runs import ProbeRun
+    from ragwatch.probing.judge import JudgedProbe
+    from ragwatch.probing.runs import ProbeRun
 
 HEALTHY = 0.9
 """Self-retrieval and ANN recall below which the line is coloured."""

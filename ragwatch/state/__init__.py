@@ -5,7 +5,7 @@ has to be created or upgraded. Reading and writing goes through the drivers (`sq
 makes opening a current database a matter of milliseconds and bulk reads ten times cheaper than through an ORM.
 """
 
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 
 
 def open_state(url: str) -> Ledger:

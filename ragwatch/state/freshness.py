@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ragwatch.incident_ports import Lag
+from ragwatch.ports.incidents import Lag
 from ragwatch.state.columns import decode_time, to_utc
 from ragwatch.state.database import Database, Row
 

@@ -7,7 +7,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.health.incident_json import notice_from_json
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 from ragwatch.state.columns import decode_enum, decode_json, decode_time, decode_value, encode_json, to_utc
 from ragwatch.state.database import Database, Row, Statements, Value
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.incidents import Incident, Transition
-from ragwatch.incident_ports import Lag, Message
 from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
+from ragwatch.ports.incidents import Lag, Message
 from ragwatch.state.claims import Leases, Quarantine
 from ragwatch.state.database import HEAD, open_database
 from ragwatch.state.document_cache import DocumentCache
@@ -23,7 +23,7 @@ BUSY_SECONDS = 30.0
 
 
 class SqlState:
-    """Implements `ragwatch.incident_ports.Ledger`; its docstrings are the contract, here stands what is added to it.
+    """Implements `ragwatch.ports.incidents.Ledger`; its docstrings are the contract, here stands what is added to it.
 
     History is bounded: 10,000 runs and 50 plans per collection, findings of the newest 50 runs per collection
     and verb. `finish_run` and `record_findings` raise `NotFoundError` for a run that is not there (any more).

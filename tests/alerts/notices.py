@@ -7,7 +7,7 @@ from typing import Any
 from ragwatch.alerts.settings import ChannelSettings, Kind
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Excerpt, Notice
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 
 START = datetime(2026, 3, 1, 13, 40, tzinfo=UTC)
 ROUTING_KEY = "planted0routing0key0planted01234"

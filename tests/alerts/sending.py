@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ragwatch.alerts import delivery, open_channel
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Ledger, Message
+from ragwatch.ports.incidents import Ledger, Message
 from ragwatch.state import open_state
 from tests.alerts.notices import STALE, message, settings
 

@@ -15,7 +15,7 @@ from ragwatch.alerts.delivery import FIRST_PAUSE, GIVE_UP_AFTER, LONGEST_PAUSE, 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ChannelBusyError, ChannelClosedError, MessageRefusedError
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Channel, Message
+from ragwatch.ports.incidents import Channel, Message
 from tests.alerts.notices import STALE, START, message, settings
 from tests.fakes.memory_state import MemoryState
 from tests.servers.receiver import Fail, Receiver, Say

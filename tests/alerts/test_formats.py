@@ -18,7 +18,7 @@ from ragwatch.alerts.pagerduty import event_of
 from ragwatch.alerts.webhook import SIGNATURE, body_of
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Notice
-from ragwatch.incident_ports import Message
+from ragwatch.ports.incidents import Message
 from tests.alerts.block_kit import check_message
 from tests.alerts.notices import STALE, START, message, settings
 from tests.alerts.test_slack_blocks import NOTICES

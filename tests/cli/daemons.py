@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragwatch.incident_ports import Ledger
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Ledger
 from ragwatch.state import open_state
 
 PATIENCE_S = 90.0

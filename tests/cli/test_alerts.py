@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ragwatch.app import load, utc_now
-from ragwatch.app_alerts import deliver_waiting
+from ragwatch.app.alerts import deliver_waiting
 from ragwatch.errors import ExitCode
 from ragwatch.health.incidents import Event
-from ragwatch.incident_ports import Ledger, Message
+from ragwatch.ports.incidents import Ledger, Message
 from ragwatch.wiring import make_state
 from tests.alerts.block_kit import check_message
 from tests.alerts.notices import ROUTING_KEY, STALE, message

@@ -33,7 +33,7 @@ COMMAND = f"from ragwatch import fencing\n{LEASE}\nfrom ragwatch.cli.commands im
 REPAIR = f"""\
 from ragwatch import fencing
 from ragwatch.app import open_pipeline
-from ragwatch.app_repair import clock_from, run_policy
+from ragwatch.app.repair import clock_from, run_policy
 {LEASE}
 with open_pipeline(settings.path, settings=settings, writing=True, clock=clock_from(now)) as pipeline:
     return run_policy(pipeline, settings).exit_code"""

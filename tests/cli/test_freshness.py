@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ragwatch.app import load, open_pipeline
-from ragwatch.app_freshness import objectives_of
-from ragwatch.app_repair import run_policy
+from ragwatch.app.freshness import objectives_of
+from ragwatch.app.repair import run_policy
 from ragwatch.errors import ConfigError, ExitCode
-from ragwatch.freshness import follow
 from ragwatch.jobs import shipped_folder
+from ragwatch.watching.freshness import follow
 from ragwatch.wiring import make_state
 from tests.cli.conftest import Workspace
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ragwatch.app import load
-from ragwatch.app_report import prune_history, report_path
+from ragwatch.app.report import prune_history, report_path
 from ragwatch.errors import ExitCode
-from ragwatch.incident_ports import Lag
 from ragwatch.jobs import shipped_folder
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Lag
 from ragwatch.wiring import make_state
 from tests.cli.conftest import Workspace
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ragwatch.app import load
-from ragwatch.app_incidents import overdue_after, watch_rules
-from ragwatch.config_daemon import DaemonConfig
+from ragwatch.app.incidents import overdue_after, watch_rules
+from ragwatch.config.daemon import DaemonConfig
 from ragwatch.errors import ConfigError
 from ragwatch.health.findings import Severity
 from ragwatch.health.routing import Route

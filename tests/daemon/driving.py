@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ragwatch.app_jobs import Performed
-from ragwatch.config_daemon import ScheduleConfig
+from ragwatch.app.jobs import Performed
+from ragwatch.config.daemon import ScheduleConfig
 from ragwatch.daemon.collection import Collection
 from ragwatch.daemon.roster import Catalogue, Listed, Running
 from ragwatch.daemon.triggers import read_schedule
 from ragwatch.errors import ExitCode
-from ragwatch.incident_ports import Ledger
 from ragwatch.jobs import BrokenFile
+from ragwatch.ports.incidents import Ledger
 from tests.fakes.memory_state import MemoryState
 
 START = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ragwatch.app_jobs import Performed
-from ragwatch.config_daemon import ScheduleConfig
+from ragwatch.app.jobs import Performed
+from ragwatch.config.daemon import ScheduleConfig
 from ragwatch.daemon.collection import JOB_FILE
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import BrokenFile

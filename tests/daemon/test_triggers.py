@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragwatch.config_daemon import ScheduleConfig
+from ragwatch.config.daemon import ScheduleConfig
 from ragwatch.daemon.triggers import Cron, Every, Trigger, read_schedule
 from ragwatch.errors import ConfigError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwatch.app_jobs import PREFIX
+from ragwatch.app.jobs import PREFIX
 from ragwatch.health.incidents import Event, Incident, Phase
 from tests.daemon.year import END, START, Year, live
 

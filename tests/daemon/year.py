@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from ragwatch.alerts.delivery import deliver
 from ragwatch.app import Settings
-from ragwatch.app_incidents import watch_rules
-from ragwatch.app_jobs import PREFIX, Performed, perform
+from ragwatch.app.incidents import watch_rules
+from ragwatch.app.jobs import PREFIX, Performed, perform
 from ragwatch.audit import AuditRequest, audit
-from ragwatch.config_sections import Config
+from ragwatch.config.sections import Config
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.catalogue import make_catalogue
@@ -26,14 +26,14 @@ from ragwatch.errors import StoreUnreachableError
 from ragwatch.health.incidents import Incident
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.health.verdict import Decision
-from ragwatch.incident_ports import Message
 from ragwatch.index.guards import Limits
 from ragwatch.jobs import BrokenFile
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Message
 from ragwatch.probe import probe
-from ragwatch.probe_runs import accept_baseline
 from ragwatch.probes.retrievers import CollectionRetriever
+from ragwatch.probing.runs import accept_baseline
 from ragwatch.reindex import Consent, Selection, reindex
 from ragwatch.scan import scan
 from ragwatch.watch import watch
@@ -104,7 +104,7 @@ class FrailStore(MemoryStore):
 
 @dataclass
 class Channel:
-    """Implements `ragwatch.incident_ports.Channel`: keeps what it is sent."""
+    """Implements `ragwatch.ports.incidents.Channel`: keeps what it is sent."""
 
     name: str = "ops"
     fingerprint: str = "ops"

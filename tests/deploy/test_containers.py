@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ragwatch.config import overlay
-from ragwatch.config_sections import Config
+from ragwatch.config.loading import overlay
+from ragwatch.config.sections import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 

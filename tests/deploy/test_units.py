@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from ragwatch.cli.commands import app
-from ragwatch.config_daemon import DaemonConfig
+from ragwatch.config.daemon import DaemonConfig
 from tests.servers.debian import program
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ragwatch
-from ragwatch.attestation import attest
+from ragwatch.auditing.attestation import attest
 from ragwatch.encoders import SentenceTransformerSettings
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 from ragwatch.errors import EncoderMismatchError

@@ -8,8 +8,8 @@ from typing import Literal
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import LeaseHeldError, LeaseLostError, NotFoundError, OvertakenError
 from ragwatch.health.incidents import Incident, Phase, Transition
-from ragwatch.incident_ports import Lag, Message
 from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
+from ragwatch.ports.incidents import Lag, Message
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Queued:
 
 @dataclass
 class MemoryState:
-    """Implements `ragwatch.incident_ports.Ledger`; keeps all runs, findings and plans until it is pruned."""
+    """Implements `ragwatch.ports.incidents.Ledger`; keeps all runs, findings and plans until it is pruned."""
 
     documents: dict[tuple[str, str], CachedDocument] = field(default_factory=dict)
     run_records: dict[str, RunRecord] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ragwatch.health.findings import Severity
 from ragwatch.health.objectives import ENOUGH, Freshness, Objective, Standing, measure, summarise
-from ragwatch.incident_ports import Lag
+from ragwatch.ports.incidents import Lag
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GOAL = Objective("docs", "edit", 3600.0, 0.99, 28 * 86400.0)

@@ -10,7 +10,7 @@ from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Excerpt, Incident, Notice, Phase, Problem
 from ragwatch.health.lifecycle import acknowledge, snooze
 from ragwatch.health.routing import Route, Telling, digest_of, event_due, notice_of, told
-from ragwatch.notify import address
+from ragwatch.watching.notify import address
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,8 +7,8 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Incident, Phase, Problem
-from ragwatch.incident_ports import Lag
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Lag
 from tests.fakes.memory_state import MemoryState
 
 NOW = datetime(2026, 6, 1, 7, 20, tzinfo=UTC)

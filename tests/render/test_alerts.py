@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from ragwatch.alerts import open_channel
 from ragwatch.alerts.circuit import Circuit
-from ragwatch.app_alerts import OutboxView, Trial
+from ragwatch.app.alerts import OutboxView, Trial
 from ragwatch.health.incidents import Event
 from ragwatch.render.alerts import outbox_text, preview_text, trials_text
 from tests.alerts.notices import STALE, START, message, settings

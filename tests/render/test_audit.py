@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from ragwatch.attestation import Attestation, PinnedDistance
 from ragwatch.audit import AuditReport, Group
+from ragwatch.auditing.attestation import Attestation, PinnedDistance
+from ragwatch.auditing.sampling import Slice
+from ragwatch.auditing.screen import ScreenReport
 from ragwatch.health.attribution import Attribution, Cause
 from ragwatch.health.audit_findings import AuditedPoint, audit_findings
 from ragwatch.health.bounds import Estimate
@@ -20,8 +22,6 @@ from ragwatch.health.cohorts import CohortScreen
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort
 from ragwatch.render.audit import audit_text, percent, screen_text, vector_repair_text
-from ragwatch.sampling import Slice
-from ragwatch.screen import ScreenReport
 from ragwatch.vector_repair import VectorRepair
 from tests.render.test_text import REINDEX
 

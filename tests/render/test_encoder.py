@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from ragwatch.attestation import Attestation, PinnedDistance
+from ragwatch.app.encoder import Acceptance, EncoderCheck, EncoderDiff, EncoderOverview, KnownEncoder
+from ragwatch.auditing.attestation import Attestation, PinnedDistance
 from ragwatch.corpus.identity import Json
-from ragwatch.encoder_report import Acceptance, EncoderCheck, EncoderDiff, EncoderOverview, KnownEncoder
 from ragwatch.health.descriptor import Comparison
 from ragwatch.health.tolerance import tolerance_of
 from ragwatch.index.encoder_diff import diff_recorded, diff_shapes, verdict

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from ragwatch.app_freshness import FreshnessReport
-from ragwatch.app_policy import PolicyStatus
+from ragwatch.app.freshness import FreshnessReport
+from ragwatch.app.policy import PolicyStatus
 from ragwatch.health.autonomy import Level, Repair, Rules, licence
 from ragwatch.health.objectives import Objective, summarise
-from ragwatch.incident_ports import Change, Lag
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Change, Lag
 from ragwatch.render.freshness import freshness_json, freshness_text, policy_json, policy_text
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from ragwatch.coverage import Coverage, Suggestion
-from ragwatch.golden_filter import Filter, Generated
+from ragwatch.golden.coverage import Coverage, Suggestion
+from ragwatch.golden.filter import Filter, Generated
 from ragwatch.health.coverage import Shift, Traffic
 from ragwatch.health.outcomes import Outcome
 from ragwatch.probes.evidence import NONE, PRESENT, Evidence, EvidenceState

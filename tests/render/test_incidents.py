@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from ragwatch.app_incidents import IncidentHistory, IncidentList
+from ragwatch.app.incidents import IncidentHistory, IncidentList
 from ragwatch.corpus.identity import Json
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Severity, Status
@@ -18,7 +18,6 @@ from ragwatch.health.incidents import Event, Incident, Phase, Problem
 from ragwatch.health.lifecycle import transition
 from ragwatch.health.routing import Route, notice_of
 from ragwatch.known import KnownStatus
-from ragwatch.notify import address
 from ragwatch.render.incidents import (
     changed_text,
     history_json,
@@ -27,6 +26,7 @@ from ragwatch.render.incidents import (
     incidents_text,
     status_text,
 )
+from ragwatch.watching.notify import address
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

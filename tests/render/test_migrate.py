@@ -11,14 +11,14 @@ from rich.console import Console, RenderableType
 
 from ragwatch.apply import Applied
 from ragwatch.estimate import Estimate
-from ragwatch.gate import Check, GateReport, Retrieval
 from ragwatch.health.findings import Status
 from ragwatch.health.paired import Paired
 from ragwatch.index.migration import GateRecord, Migration, Phase, Side
 from ragwatch.index.plan import Plan, Totals
 from ragwatch.index.spec import CollectionInfo, Distance
-from ragwatch.migrate_plan import Cost, MigrationPlan
-from ragwatch.migrating import Filled, Staleness, StepReport
+from ragwatch.migration.gate import Check, GateReport, Retrieval
+from ragwatch.migration.plan import Cost, MigrationPlan
+from ragwatch.migration.steps import Filled, Staleness, StepReport
 from ragwatch.reindex import ReindexReport
 from ragwatch.render.migrate import alias_text, plan_text, step_text
 

@@ -13,11 +13,11 @@ from ragwatch.health.measures import mean_by_unit
 from ragwatch.health.outcomes import Outcome, QueryResult
 from ragwatch.health.regression import power_for
 from ragwatch.probe import ProbeReport
-from ragwatch.probe_causes import Loss
-from ragwatch.probe_index import IndexChecks
-from ragwatch.probe_overlap import Overlap
-from ragwatch.probe_runs import ProbeRun, compare_runs
-from ragwatch.probe_similarity import Similarity
+from ragwatch.probing.causes import Loss
+from ragwatch.probing.index import IndexChecks
+from ragwatch.probing.overlap import Overlap
+from ragwatch.probing.runs import ProbeRun, compare_runs
+from ragwatch.probing.similarity import Similarity
 from ragwatch.render.probe import baseline_text, power_text, probe_text, verdict_text
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,8 +15,8 @@ from ragwatch.health.autonomy import Level, Rules
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Incident, Phase, Problem
 from ragwatch.health.objectives import Objective
-from ragwatch.incident_ports import Lag
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Lag
 from ragwatch.render.report import report_html
 from ragwatch.render.report_json import report_json
 from ragwatch.report import Report, gather

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from ragwatch.app.doctor import Check
 from ragwatch.apply import Applied
-from ragwatch.doctor import Check
 from ragwatch.errors import ExitCode
 from ragwatch.estimate import Estimate
 from ragwatch.health.findings import Finding, Kind, Status

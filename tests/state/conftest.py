@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 from ragwatch.state.sql_state import SqlState
 from ragwatch.state.tables import StateTable
 from tests.fakes.memory_state import MemoryState

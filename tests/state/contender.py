@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from ragwatch.errors import LeaseHeldError, OvertakenError
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Notice, Transition
-from ragwatch.incident_ports import Message
 from ragwatch.ports import CachedDocument
+from ragwatch.ports.incidents import Message
 from ragwatch.state.sql_state import SqlState
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

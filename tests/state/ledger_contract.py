@@ -13,7 +13,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, OvertakenError
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Excerpt, Incident, Notice, Phase, Problem, Transition
-from ragwatch.incident_ports import Lag, Ledger, Message
+from ragwatch.ports.incidents import Lag, Ledger, Message
 from tests.state.conftest import Opener
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)

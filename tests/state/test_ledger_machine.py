@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from ragwatch.errors import NotFoundError, OvertakenError
 from ragwatch.health.incidents import Phase
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 from ragwatch.state.sql_state import SqlState
 from tests.fakes.memory_state import MemoryState
 from tests.state.ledger_contract import NOW, incident, lag, message, transition

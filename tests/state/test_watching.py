@@ -9,7 +9,7 @@ from ragwatch.errors import OvertakenError
 from ragwatch.health import lifecycle
 from ragwatch.health.findings import Kind
 from ragwatch.health.incidents import Incident, Transition
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 from ragwatch.watch import ATTEMPTS
 from tests.state.conftest import Opener
 from tests.verbs.watching import HOUR, Watching, finding, stale

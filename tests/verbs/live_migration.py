@@ -503,7 +503,7 @@ def main(part: str, folder: Path, *arguments: str) -> int:
     from ragwatch.cli.commands import run
 
     vars(import_module("ragwatch.fencing"))["LEASE_SECONDS"] = LEASE_SECONDS
-    vars(import_module("ragwatch.migrating"))["HOLD_SECONDS"] = LEASE_SECONDS
+    vars(import_module("ragwatch.migration.steps"))["HOLD_SECONDS"] = LEASE_SECONDS
     # Small windows: a kill finds more often something written and something not.
     vars(import_module("ragwatch.apply"))["WINDOW_TEXTS"] = 64
     sys.argv = ["ragwatch", *arguments, "--config", str(folder / "ragwatch.toml")]

@@ -8,11 +8,11 @@ from ragwatch.apply import Checkpoint, no_checkpoint
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.corpus.document import Chunker, Document
 from ragwatch.errors import EncoderError
-from ragwatch.gate import Audited
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.guards import Limits
 from ragwatch.index.migration import Tables
-from ragwatch.migrating import MigrationPorts
+from ragwatch.migration.gate import Audited
+from ragwatch.migration.steps import MigrationPorts
 from ragwatch.pipeline import Clock, Pipeline, Progress
 from ragwatch.ports import State, Store
 from ragwatch.reindex import ReindexReport, reindex

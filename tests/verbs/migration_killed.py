@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ragwatch import apply
 from ragwatch.migrate import abandon, cutover, finish, gate, rollback, start, status
-from ragwatch.migrate_plan import plan_migration
-from ragwatch.migrating import MigrationPorts
+from ragwatch.migration.plan import plan_migration
+from ragwatch.migration.steps import MigrationPorts
 from ragwatch.state import open_state
 from ragwatch.stores.embedded import EmbeddedStore
 from tests.verbs.migration_bench import NEW, MigrationBench

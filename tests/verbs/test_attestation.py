@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from ragwatch.attestation import KIND, accept, attest
+from ragwatch.auditing.attestation import KIND, accept, attest
 from ragwatch.corpus.identity import Json
 from ragwatch.encoders import EndpointSettings
 from ragwatch.encoders.openai_compatible import EndpointEncoder

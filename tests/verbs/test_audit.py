@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from ragwatch.audit import AuditReport, AuditRequest, audit
+from ragwatch.auditing.sampling import Slice
 from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.health.attribution import Cause
 from ragwatch.health.findings import Kind, Status
 from ragwatch.index.points import StoredPoint, Vectors, labels_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Store
-from ragwatch.sampling import Slice
 from ragwatch.stores.embedded import EmbeddedStore
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore

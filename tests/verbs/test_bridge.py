@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragwatch.bridge import build_bridge, procrustes
 from ragwatch.errors import ConfigError, NotFoundError, RefusedError
 from ragwatch.health.retrieval import GoldenQuery
+from ragwatch.migration.bridge import build_bridge, procrustes
 from ragwatch.ports import Vectors
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore

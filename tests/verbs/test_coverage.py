@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ragwatch.coverage import Coverage, cover, hash_of, headings_of, suggested_lines
 from ragwatch.errors import ConfigError
+from ragwatch.golden.coverage import Coverage, cover, hash_of, headings_of, suggested_lines
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.spec import Layout
 from ragwatch.probes.query_log import QueryCounts

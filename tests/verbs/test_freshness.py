@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragwatch.corpus.identity import Json
-from ragwatch.freshness import follow, measure_freshness, observe_objectives
 from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.objectives import Objective
 from ragwatch.ports import RunRecord
+from ragwatch.watching.freshness import follow, measure_freshness, observe_objectives
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench

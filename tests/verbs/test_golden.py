@@ -7,8 +7,8 @@ import pytest
 
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.errors import ConfigError, NotFoundError
-from ragwatch.golden import generate
-from ragwatch.golden_filter import Generated
+from ragwatch.golden.filter import Generated
+from ragwatch.golden.generate import generate
 from ragwatch.health.english import overlap
 from ragwatch.health.known_items import MOST_OVERLAP
 from ragwatch.health.retrieval import holds

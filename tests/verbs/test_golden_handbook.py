@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ragwatch.corpus.chunking import SectionChunker
-from ragwatch.coverage import cover
 from ragwatch.encoders import SentenceTransformerSettings
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
-from ragwatch.golden import generate
-from ragwatch.golden_filter import Generated
+from ragwatch.golden.coverage import cover
+from ragwatch.golden.filter import Generated
+from ragwatch.golden.generate import generate
 from ragwatch.health.retrieval import first_rank
 from ragwatch.index.guards import Limits
 from ragwatch.index.points import text_of

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ragwatch.errors import ConfigError, NotFoundError
-from ragwatch.golden_filter import Generated
-from ragwatch.golden_judged import generate_judged
+from ragwatch.golden.filter import Generated
+from ragwatch.golden.judged import generate_judged
 from ragwatch.health.outcomes import Outcome
 from ragwatch.health.retrieval import holds
 from ragwatch.probes.golden import GoldenFile, Review

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ragwatch.errors import ConfigError, NotFoundError
-from ragwatch.golden_review import amendment, decide, waiting
+from ragwatch.golden.review import amendment, decide, waiting
 from ragwatch.probes.golden import Review, read_golden_file
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench

@@ -13,8 +13,8 @@ from ragwatch.index.guards import Guard, Limits
 from ragwatch.index.migration import KIND, Migration, Phase, Tables
 from ragwatch.index.spec import CollectionInfo
 from ragwatch.migrate import abandon, cutover, finish, gate, rollback, start, status
-from ragwatch.migrate_plan import make_alias, plan_migration
-from ragwatch.migrating import StepReport
+from ragwatch.migration.plan import make_alias, plan_migration
+from ragwatch.migration.steps import StepReport
 from ragwatch.ports import Store
 from ragwatch.reindex import reindex
 from ragwatch.stores import open_store

@@ -13,11 +13,11 @@ from ragwatch.health.causes import Cause
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Incident, Phase, Problem
 from ragwatch.health.routing import Route
-from ragwatch.incident_ports import Message
 from ragwatch.index.guards import Limits
 from ragwatch.index.plan import Plan
 from ragwatch.policy import PolicyReport, blocks, current_licence, repair_by_policy, repairs_of
 from ragwatch.ports import RunRecord
+from ragwatch.ports.incidents import Message
 from ragwatch.reindex import Consent
 from tests.fakes.memory_source import MemorySource
 from tests.fakes.memory_state import MemoryState

@@ -18,8 +18,8 @@ from ragwatch.index.points import labels_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Passage, Retriever
 from ragwatch.probe import ProbeReport, probe
-from ragwatch.probe_runs import RUNS, ProbeRun, accept_baseline, compare_runs, read_baseline, read_run
 from ragwatch.probes.retrievers import CollectionRetriever
+from ragwatch.probing.runs import RUNS, ProbeRun, accept_baseline, compare_runs, read_baseline, read_run
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import START, Bench
@@ -276,7 +276,7 @@ def test_kept_runs_can_be_compared(bench: Bench) -> None:
 
 
 def test_the_baseline_outlives_old_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwatch.probe_runs.KEPT", 3)
+    monkeypatch.setattr("ragwatch.probing.runs.KEPT", 3)
     first = accepted(bench)
     for _ in range(6):
         ask(bench)

@@ -11,11 +11,11 @@ from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.index.points import labels_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Passage, Retriever
-from ragwatch.probe_judge import JudgedProbe, judge_probe
 from ragwatch.probes.judge import JudgeSettings
 from ragwatch.probes.ragas_adapter import Ragas, RagasSettings
 from ragwatch.probes.ragas_types import Reason
 from ragwatch.probes.retrievers import CollectionRetriever
+from ragwatch.probing.judge import JudgedProbe, judge_probe
 from tests.fakes.memory_store import MemoryStore
 from tests.servers.judge import JudgeServer
 from tests.verbs.bench import Bench

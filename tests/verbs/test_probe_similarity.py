@@ -10,8 +10,8 @@ from ragwatch.health.outcomes import Outcome
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Passage
 from ragwatch.probe import ProbeReport, probe
-from ragwatch.probe_similarity import Similarity, Sought, similarity
 from ragwatch.probes.retrievers import CollectionRetriever, read_passages
+from ragwatch.probing.similarity import Similarity, Sought, similarity
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench
 from tests.verbs.test_probe import COUNT, golden, page, sentence

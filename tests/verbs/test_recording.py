@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from ragwatch.audit import audit
+from ragwatch.auditing.screen import screen_cohorts
 from ragwatch.errors import EncoderUnreachableError, StoreUnreachableError
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import CollectionInfo
 from ragwatch.probe import probe
 from ragwatch.recording import error_json
 from ragwatch.scan import scan
-from ragwatch.screen import screen_cohorts
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench
 

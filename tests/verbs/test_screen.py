@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ragwatch.auditing.screen import screen_cohorts
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import labels_of
 from ragwatch.index.spec import Layout
-from ragwatch.screen import screen_cohorts
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import START, Bench

@@ -9,7 +9,7 @@ from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.incidents import Incident, Phase
 from ragwatch.health.lifecycle import Rules
 from ragwatch.health.routing import Route, Telling
-from ragwatch.incident_ports import Ledger
+from ragwatch.ports.incidents import Ledger
 from ragwatch.watch import Checkpoint, Watched, WatchRules, no_checkpoint, watch
 from tests.fakes.memory_state import MemoryState
 

@@ -1,0 +1,131 @@
+"""doctor: check every part that a run needs, one by one, each failure with its remedy. Changes nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ragwatch.app import Settings, load
+from ragwatch.errors import ExitCode, RagwatchError
+from ragwatch.ports import Source, Unreadable
+from ragwatch.wiring import make_encoder, make_source, make_state, make_store
+
+SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked."""
+
+    name: str
+    outcome: Literal["ok", "failed", "skipped"]
+    fact: str
+    remedy: str = ""
+    exit_code: ExitCode = ExitCode.DONE
+
+
+def diagnose(config: Path) -> list[Check]:
+    """Check configuration, state, every source, encoder and index. Raises nothing that a check can say."""
+    try:
+        settings = load(config)
+    except RagwatchError as error:
+        return [_failed("config", error), *(_skipped(name) for name in ("state", "source", "encoder", "index"))]
+    checks = [Check("config", "ok", f"{settings.path}: collection {settings.config.collection}")]
+    checks.append(_check("state", lambda: _state(settings)))
+    checks += [
+        _check(f"source {source.name}", lambda source=source: _source(make_source(source, settings.base)))  # type: ignore[misc]
+        for source in settings.config.sources
+    ]
+    checks.append(_check("encoder", lambda: _encoder(settings)))
+    checks.append(_check("index", lambda: _index(settings)))
+    return checks + _channels(settings)
+
+
+def _channels(settings: Settings) -> list[Check]:
+    """Look at the settings of the channels. Nothing is sent: that is what `ragwatch alerts test` does."""
+    from ragwatch.app.alerts import check_channels
+
+    return [
+        _failed(f"channel {name}", found)
+        if isinstance(found, RagwatchError)
+        else Check(f"channel {name}", "ok", f"{found}; to send something: ragwatch alerts test {name}")
+        for name, found in check_channels(settings)
+    ]
+
+
+def exit_code_of(checks: Sequence[Check]) -> int:
+    """Return the exit code of the first failed check, 0 if none failed."""
+    return next((int(check.exit_code) for check in checks if check.outcome == "failed"), int(ExitCode.DONE))
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except RagwatchError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: RagwatchError) -> Check:
+    return Check(name, "failed", error.fact, error.hint, error.exit_code)
+
+
+def _skipped(name: str) -> Check:
+    return Check(name, "skipped", "not checked: the configuration must be mended first")
+
+
+def _state(settings: Settings) -> str:
+    state = make_state(settings.config, settings.base)
+    try:
+        runs = state.runs(limit=1)
+    finally:
+        state.close()
+    return f"opens; last run: {runs[0].verb}, {runs[0].outcome}" if runs else "opens; no run yet"
+
+
+def _source(source: Source) -> str:
+    ids: list[str] = []
+    listed = 0
+    for entry in source.entries():
+        listed += 1
+        if len(ids) < SAMPLE:
+            ids.append(entry.id)
+    if not listed:
+        raise RagwatchError("lists no document", hint="look at path, include and exclude of this source")
+    unreadable = [outcome for outcome in islice(source.read(ids), SAMPLE) if isinstance(outcome, Unreadable)]
+    if len(unreadable) == len(ids):
+        raise RagwatchError(
+            f"none of the first {len(ids)} documents can be read: {unreadable[0].id}: {unreadable[0].reason}"
+        )
+    fact = f"{listed} documents; read {len(ids)}"
+    return fact + (f", {len(unreadable)} unreadable ({unreadable[0].id}: {unreadable[0].reason})" if unreadable else "")
+
+
+def _encoder(settings: Settings) -> str:
+    encoder = make_encoder(settings.config, settings.base)
+    fingerprint = encoder.identity.fingerprint
+    vectors = encoder.encode(["ragwatch checks that the encoder works."])
+    norm = float(np.linalg.norm(vectors[0]))
+    return (
+        f"{settings.config.encoder.model}: fingerprint {fingerprint}, {encoder.dimension} dimensions, norm {norm:.3f}"
+    )
+
+
+def _index(settings: Settings) -> str:
+    store = make_store(settings.config, settings.base)
+    try:
+        info = store.describe()
+        aliased = settings.config.collection in store.aliases()
+    finally:
+        store.close()
+    where = settings.config.store.url or settings.base / settings.config.store.path
+    if info is None:
+        return f"{where}: reachable; collection {settings.config.collection} does not exist yet"
+    fact = f"collection {info.name}, {info.points} points, {info.dimension} dimensions, {info.distance}"
+    if aliased:
+        return f"{where}: alias {settings.config.collection} of {fact}"
+    # Information, not a fault: it matters on the day of a new encoder, and is done without haste before it.
+    advice = "its own name cannot be switched to another encoder without an outage: ragwatch migrate plan --alias NAME"
+    return f"{where}: {fact}; {advice}"

@@ -1,0 +1,77 @@
+"""From a configuration file to the ports of one collection."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragwatch.app.settings import Settings, load, utc_now
+from ragwatch.ports import RunRecord, State
+from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+
+if TYPE_CHECKING:
+    from ragwatch.pipeline import Clock, Pipeline
+
+EXCERPT = 300
+"""Characters before and after that an alert shows of a document, where it may."""
+
+
+@contextmanager
+def open_pipeline(
+    path: Path, *, settings: Settings | None = None, writing: bool = False, clock: "Clock" = utc_now
+) -> Iterator["Pipeline"]:
+    """Open everything that the configuration names, and close it again whatever happens.
+
+    Unless `writing`, the store is opened with the read-only key where the configuration names one.
+    """
+    from ragwatch.pipeline import Pipeline
+
+    chosen = settings or load(path)
+    config, base = chosen.config, chosen.base
+    encoder = make_encoder(config, base)
+    state = make_state(config, base)
+    try:
+        store = make_store(config, base, writing=writing)
+        try:
+            yield Pipeline(
+                collection=config.collection,
+                sources=tuple(make_source(source, base) for source in config.sources),
+                chunker=make_chunker(config, encoder),
+                encoder=encoder,
+                store=store,
+                state=state,
+                clock=clock,
+                layout=config.store.layout,
+                distance=config.store.distance,
+                vector_name=config.store.vector_name,
+                excerpt_characters=EXCERPT if config.alerts.excerpts else 0,
+            )
+        finally:
+            store.close()
+    finally:
+        state.close()
+
+
+@contextmanager
+def open_state(path: Path) -> Iterator[tuple[State, str]]:
+    """Open the state database alone, and yield it with the collection's name."""
+    settings = load(path)
+    state = make_state(settings.config, settings.base)
+    try:
+        yield state, settings.config.collection
+    finally:
+        state.close()
+
+
+def past_runs(path: Path, limit: int, *, jobs: bool = False) -> tuple[list[RunRecord], datetime]:
+    """Return the newest runs of the collection, and the time; those of jobs, which run the others, only with `jobs`."""
+    settings = load(path)
+    state = make_state(settings.config, settings.base)
+    try:
+        # A job's run is beside that of its verb; the rest are those that were missed, or had nothing to do.
+        wanted = limit if jobs else 4 * limit + 100
+        runs = state.runs(collection=settings.config.collection, limit=wanted)
+        return [run for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
+    finally:
+        state.close()

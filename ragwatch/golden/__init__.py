@@ -1,0 +1,1 @@
+"""Where golden queries come from and what they must stand up to."""
