@@ -5,12 +5,12 @@ renews it in the same statement. So a holder that was stopped for any time, by w
 another process has taken the lease: whoever takes it changes the token that the statement compares. The request goes
 out only if the lease then lasts for longer than the request may take.
 
-What remains is a stop between the answer of the database and the first byte of the request: up to 15 ms over REST on
-a busy machine; over gRPC the request is put together in it, some 70 ms for 256 points. One request may then be carried
-out after the lease was lost. It cannot harm what the new holder wrote under other revisions: deletes are tied to the
-revision that was read, and the id of a point follows from its text. At worst points of an older revision come back
-beside the right ones, or a label is an older one, until the next scan finds it. A true fence would have to lie in the
-store, which can tie an update of a point to its payload and cannot tie an insert to anything.
+A stop between that answer and the first byte of the request is the store's to catch (`Store.fence`). A server is given
+every write under an alias that whoever takes over removes, so a request that comes late is refused whole; the embedded
+engine lets one process in at a time. Where the API key may not manage aliases, the state database is all there is, and
+one request may be carried out late: up to 15 ms lie in between over REST, some 70 ms over gRPC, where the request is
+put together in them. It could not harm what the new holder wrote under other revisions: deletes are tied to the
+revision that was read, and the id of a point follows from its text.
 
 There is no thread that renews the lease all the time: it would keep alive a holder that hangs. Only while the encoder
 works, which may take longer than the lease lasts, a thread renews it, for ten minutes per call at most. It stops with
@@ -20,14 +20,14 @@ the process, whether that is paused or killed. So the lease of a process that is
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
 from ragwatch.errors import LeaseLostError, RagwatchError
 from ragwatch.index.points import Vectors
 from ragwatch.index.spec import EncoderIdentity
-from ragwatch.pipeline import Clock
+from ragwatch.pipeline import Clock, Pipeline
 from ragwatch.ports import Encoder, Lease, State, Store
 
 LEASE_SECONDS = 60.0
@@ -151,3 +151,13 @@ def fenced(store: Store, *leases: HeldLease) -> Iterator[None]:
         yield
     finally:
         store.fence(None)
+
+
+@contextmanager
+def changing(pipeline: Pipeline, holder: str) -> Iterator[Pipeline]:
+    """Hold the lease of the collection, and yield a pipeline whose writes it fences and whose encoder keeps it alive.
+
+    Raises `LeaseHeldError` naming the holder where another process has it.
+    """
+    with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
+        yield replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended))

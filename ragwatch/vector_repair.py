@@ -15,7 +15,7 @@ from ragwatch.auditing.attestation import attest
 from ragwatch.auditing.examination import POINTS_KEPT, Examination
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
-from ragwatch.fencing import AttendedEncoder, fenced, held_lease
+from ragwatch.fencing import changing
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort, Distrust
 from ragwatch.index.guards import Limits
@@ -103,15 +103,11 @@ def repair_vectors(
     repair = reindex(distrusting, selection, limits=limits, holder=holder, consent=consent, progress=progress)
     after = None if repair.declined else audit(pipeline, request, progress=progress)
     if after and not after.wrong and not after.unknown:
-        _publish(pipeline, holder)
+        # Applications' guards are to compare with the encoder that the vectors are now of.
+        with changing(pipeline, holder) as alone:
+            republish(alone)
     cohorts = tuple(sorted(distrust.cohorts))
     return VectorRepair(suspects.audited, suspects.wrong, cohorts, search.probed, len(documents), repair, after)
-
-
-def _publish(pipeline: Pipeline, holder: str) -> None:
-    """Let the collection describe the encoder that its vectors are now of, for the applications' guard."""
-    with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
-        republish(replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended)))
 
 
 def _newest_audit(pipeline: Pipeline) -> Mapping[str, Json] | None:

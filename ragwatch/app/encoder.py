@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ragwatch.app import Settings, load, open_pipeline
+from ragwatch.app import Settings, holder_name, load, open_pipeline
 from ragwatch.audit import AuditRequest, audit
 from ragwatch.auditing.attestation import Attestation, accept, attest
 from ragwatch.config.loading import load_encoder
 from ragwatch.config.sections import EncoderConfig
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, EncoderMismatchError, NotFoundError, RagwatchError
+from ragwatch.fencing import changing
 from ragwatch.guard import descriptor_in
 from ragwatch.health.descriptor import Comparison, EncoderDescriptor, compare_with
 from ragwatch.index.encoder_diff import FieldChange, diff_recorded, diff_shapes, verdict
@@ -263,15 +264,17 @@ def check_encoder(config: Path, *, accepting: bool = False, progress: Progress =
 
     With `accepting`, the reference is taken anew from the encoder as it is, and so is the descriptor, if a sample of
     stored vectors is this encoder's. Without, nothing is written but a first reference, to the state, and no
-    embedded index is opened. Raises `NotFoundError` where there is no collection.
+    embedded index is opened. Raises `NotFoundError` where there is no collection, and with `accepting`
+    `LeaseHeldError` where another process changes it.
     """
     settings = load(config)
     with open_pipeline(config, settings=settings, writing=accepting) as pipeline:
         manifest = published_manifest(settings.config, settings.base)
         if not accepting:
             return _checked(pipeline, manifest, attest(pipeline, progress=progress))
-        pinned = accept(pipeline, progress=progress)
-        acceptance = _accepted(pipeline, progress)
+        with changing(pipeline, holder_name()) as alone:
+            pinned = accept(alone, progress=progress)
+            acceptance = _accepted(alone, progress)
         if acceptance.published:
             manifest = published_manifest(settings.config, settings.base)
         return _checked(pipeline, manifest, pinned, acceptance)

@@ -146,7 +146,9 @@ class Store(Protocol):
     def fence(self, check: WriteCheck | None) -> None:
         """Call `check` right before every request that writes, each repetition too; what it raises ends the write.
 
-        None: no longer.
+        Of all that fence a collection, the latest alone writes: a write of an earlier one that arrives after this call
+        raises `LeaseLostError` and changes nothing, whatever its own check says, until it is fenced anew. Only `drop`
+        and `create` rely on the check. Raises what `check` raises. None: no longer.
         """
         ...
 

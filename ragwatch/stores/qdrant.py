@@ -11,6 +11,7 @@ from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
 from ragwatch.ports import CollectionInfo, Hit, Hybrid, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_path
+from ragwatch.stores.server_gate import all_aliases, without_gates
 from ragwatch.stores.server_reads import ServerReads
 from ragwatch.stores.server_session import ServerSession
 from ragwatch.stores.server_settings import ServerSettings
@@ -87,10 +88,8 @@ class QdrantStore:
 
     def write_manifest(self, manifest: Manifest) -> None:
         metadata = {METADATA_KEY: manifest.to_json()}
-        self._session.call(
-            lambda client: client.update_collection(self._session.collection, metadata=metadata),
-            "write the manifest of",
-            writes=True,
+        self._session.write(
+            lambda client, target: client.update_collection(target, metadata=metadata), "write the manifest of"
         )
 
     def facet(self, key: Key) -> dict[str, int]:
@@ -130,23 +129,28 @@ class QdrantStore:
         return self._reads.search(vector, limit, exact=exact, fields=fields)
 
     def aliases(self) -> dict[str, str]:
-        found = self._session.call_server(lambda client: client.get_aliases(), "list the aliases").aliases
-        return {alias.alias_name: alias.collection_name for alias in found}
+        return without_gates(all_aliases(self._session.call_server))
 
     def switch_alias(self, alias: str, collection: str) -> None:
         # Creating an alias that exists moves it; a delete before it would only add a way to fail.
         change = models.CreateAlias(alias_name=alias, collection_name=collection)
         operation = models.CreateAliasOperation(create_alias=change)
-        self._session.call_server(
-            lambda client: client.update_collection_aliases([operation]),
-            f"make alias {alias!r} name collection {collection!r}",
-            writes=True,
-        )
+        self._session.gate.ready()
+        try:
+            self._session.call_server(
+                lambda client: client.update_collection_aliases([*self._session.gate.guard(), operation]),
+                f"make alias {alias!r} name collection {collection!r}",
+                writes=True,
+            )
+        except NotFoundError:
+            self._session.gate.explain()
+            raise
         self._session.forget_shape()
 
     def drop(self) -> None:
         name = self.aliases().get(self._session.collection, self._session.collection)
         self._session.call(lambda client: client.delete_collection(name), "delete", writes=True)
+        self._session.gate.forget()
         self._session.forget_shape()
 
     def fence(self, check: WriteCheck | None) -> None:

@@ -31,6 +31,10 @@ class RequestRefusedError(StoreError):
     """The server refuses the request as it stands; a smaller one may pass."""
 
 
+class NotPermittedError(StoreUnreachableError):
+    """The API key does not permit the request."""
+
+
 class _Kind(Enum):
     DROPPED = auto()
     THROTTLED = auto()
@@ -97,6 +101,7 @@ class ServerCalls:
             case _Kind.UNAUTHENTICATED:
                 fact, hint = f"Qdrant at {url} refused the API key of {key}", f"correct {key}"
             case _Kind.FORBIDDEN:
+                kind = NotPermittedError
                 fact = f"Qdrant at {url} does not permit the API key of {key} to {doing}: {said}"
                 hint = f"give {key} a key with that right; reindex and migrate need one that may write"
             case _Kind.THROTTLED:

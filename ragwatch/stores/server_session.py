@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient
 from ragwatch.errors import ConfigError, NotFoundError, StoreError, StoreUnreachableError
 from ragwatch.ports import WriteCheck
 from ragwatch.stores.server_calls import ServerCalls
+from ragwatch.stores.server_gate import WriteGate
 from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import Shape, shape_of
 
@@ -33,9 +34,29 @@ class ServerSession:
         self._shape: Shape | None = None
         self._fence: WriteCheck | None = None
         self._writing = False
+        self._gate = WriteGate(collection, self.call_server)
 
     def fence(self, check: WriteCheck | None) -> None:
+        """See `Store.fence`."""
+        self._gate.close()
         self._fence = check
+        if check is not None:
+            self._gate.open()
+
+    @property
+    def gate(self) -> WriteGate:
+        return self._gate
+
+    def write(self, request: Callable[[QdrantClient, str], T], doing: str, *, repeatable: bool = True) -> T:
+        """As `call`, for what changes the collection: `request` is given the name to write to."""
+        self._gate.ready()
+        try:
+            return self.call(
+                lambda client: request(client, self._gate.target), doing, repeatable=repeatable, writes=True
+            )
+        except NotFoundError:
+            self._gate.explain()
+            raise
 
     def call(
         self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True, writes: bool = False

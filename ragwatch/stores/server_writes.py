@@ -56,7 +56,7 @@ class ServerWrites:
         rows = [(struct, size + weight) for struct, size, weight in zip(structs, sizes, weights, strict=True)]
         self._batched(
             rows,
-            lambda batch, client: client.upsert(self._collection, batch, wait=True, ordering=STRONG),
+            lambda batch, client, target: client.upsert(target, batch, wait=True, ordering=STRONG),
             "write points to",
         )
 
@@ -67,7 +67,7 @@ class ServerWrites:
         rows = [(self._operation(write), payload_size(write.id, write.payload)) for write in writes]
         self._batched(
             rows,
-            lambda batch, client: client.batch_update_points(self._collection, batch, wait=True, ordering=STRONG),
+            lambda batch, client, target: client.batch_update_points(target, batch, wait=True, ordering=STRONG),
             "set payloads in",
         )
 
@@ -88,18 +88,18 @@ class ServerWrites:
 
     def _delete(self, selector: models.FilterSelector) -> None:
         self.write(
-            lambda client: client.delete(self._collection, selector, wait=True, ordering=STRONG), "delete points of"
+            lambda client, target: client.delete(target, selector, wait=True, ordering=STRONG), "delete points of"
         )
 
     def create_payload_index(self, path: str) -> None:
         keyword = models.PayloadSchemaType.KEYWORD
         self.write(
-            lambda client: client.create_payload_index(self._collection, path, keyword, wait=True, ordering=STRONG),
+            lambda client, target: client.create_payload_index(target, path, keyword, wait=True, ordering=STRONG),
             f"create the payload index on {path} in",
         )
 
     def _batched(
-        self, rows: Sequence[tuple[T, int]], send: Callable[[list[T], QdrantClient], object], doing: str
+        self, rows: Sequence[tuple[T, int]], send: Callable[[list[T], QdrantClient, str], object], doing: str
     ) -> None:
         """Send `rows` (value, bytes) in order, in batches as large as sizes and server allow."""
         start = 0
@@ -125,9 +125,9 @@ class ServerWrites:
             batch.append(value)
         return batch
 
-    def write(self, request: Callable[[QdrantClient], object], doing: str) -> None:
-        """Run a write. Raises `StoreError` where the server put it off instead of completing it."""
-        answer = self._session.call(request, doing, writes=True)
+    def write(self, request: Callable[[QdrantClient, str], object], doing: str) -> None:
+        """Run a write, given the name to write to. Raises `StoreError` where the server put it off."""
+        answer = self._session.write(request, doing)
         for result in answer if isinstance(answer, list) else [answer]:
             if isinstance(result, models.UpdateResult) and result.status is not models.UpdateStatus.COMPLETED:
                 fact = f"cannot {doing} collection {self._collection!r}: the server put the write off"

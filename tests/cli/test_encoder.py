@@ -1,12 +1,14 @@
 """`ragwatch encoder show`, `diff` and `check` as a user types them."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import ragwatch
 from ragwatch.errors import ExitCode
+from ragwatch.state.sql_state import SqlState
 from ragwatch.stores import open_store
 from tests.cli.conftest import Workspace
 from tests.fakes.hash_encoder import HashEncoder
@@ -228,6 +230,19 @@ def test_check_with_a_part_missing(workspace: Workspace, missing: str) -> None:
     outcome = workspace.ragwatch("encoder", "check")
     assert outcome.code == expected[missing]
     assert "next: " in outcome.err
+
+
+def test_accept_waits_for_nobody_who_changes_the_collection(indexed: Workspace) -> None:
+    state = SqlState(f"sqlite:///{indexed.folder / 'state.db'}")
+    lease = state.acquire_lease("docs", "host:1", datetime.now(UTC), 60)
+    notes = state.notes("pinned")
+    outcome = indexed.ragwatch("encoder", "check", "--accept")
+    assert outcome.code == ExitCode.LEASE_HELD
+    assert "host:1 is changing collection 'docs'" in outcome.err
+    assert state.notes("pinned") == notes
+    state.release_lease(lease)
+    assert indexed.ragwatch("encoder", "check", "--accept").code == ExitCode.DONE
+    state.close()
 
 
 # --- accept --------------------------------------------------------------------------------------------------

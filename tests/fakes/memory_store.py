@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, StoreError
+from ragwatch.errors import LeaseLostError, NotFoundError, StoreError
 from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors, text_of
 from ragwatch.index.spec import Distance, Layout, Manifest
 from ragwatch.ports import CollectionInfo, Fusion, Hit, Hybrid, Scalar, Where, WriteCheck
@@ -35,6 +35,8 @@ class MemoryWorld:
 
     collections: dict[str, MemoryCollection] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    writers: dict[str, object] = field(default_factory=dict)
+    """Who has fenced a collection last."""
 
 
 class MemoryStore:
@@ -52,10 +54,21 @@ class MemoryStore:
         self.world = world or MemoryWorld()
         self.layout = layout
         self.sparse = sparse
-        self._check: WriteCheck = _pass
+        self._asked: WriteCheck = _pass
+        self._writer: object | None = None
+        self._fenced = ""
 
     def fence(self, check: WriteCheck | None) -> None:
-        self._check = check or _pass
+        self._asked, self._writer = check or _pass, None
+        if check is not None:
+            check(0.0)
+            self._writer, self._fenced = object(), self._name
+            self.world.writers[self._fenced] = self._writer
+
+    def _check(self, timeout_s: float) -> None:
+        self._asked(timeout_s)
+        if self._writer is not None and self.world.writers[self._fenced] is not self._writer:
+            raise LeaseLostError(f"another has begun to change {self._fenced}")
 
     # -- the collection ----------------------------------------------------------------------------------------
 

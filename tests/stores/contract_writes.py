@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ragwatch.errors import LeaseLostError, StoreError
+from ragwatch.errors import LeaseLostError, StoreBusyError, StoreError
 from ragwatch.index.points import Key, StoredPoint
 from ragwatch.index.spec import Distance
 from ragwatch.ports import Store, Where
@@ -33,8 +33,17 @@ def _shown(store: Store) -> tuple[object, ...]:
     return store.describe(), points, [alias for alias, to in store.aliases().items() if to == _name(store)]
 
 
-def _refuse(timeout_s: float) -> None:
-    raise LeaseLostError("no longer ours")
+class Lease:
+    """What a fence asks. It counts, and refuses once it is lost."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.lost = False
+
+    def __call__(self, timeout_s: float) -> None:
+        self.asked.append(timeout_s)
+        if self.lost:
+            raise LeaseLostError("no longer ours")
 
 
 class WriteContract:
@@ -157,10 +166,11 @@ class WriteContract:
 
     @pytest.mark.parametrize("write", WRITES)
     def test_what_the_fence_refuses_is_not_written(self, stores: Stores, write: str) -> None:
-        store, new = stores.filled([point(1)]), stores.open(stores.name("new"))
+        store, new, lease = stores.filled([point(1)]), stores.open(stores.name("new")), Lease()
         before = _shown(store)
         for one in (store, new):
-            one.fence(_refuse)
+            one.fence(lease)
+        lease.lost = True
         with pytest.raises(LeaseLostError, match="no longer ours"):
             WRITES[write](store, new)
         assert _shown(store) == before
@@ -169,10 +179,58 @@ class WriteContract:
             one.fence(None)
         WRITES[write](store, new)
 
+    @pytest.mark.parametrize("write", sorted({*WRITES} - {"create", "drop"}))
+    def test_of_two_that_fence_the_later_alone_writes(self, stores: Stores, write: str) -> None:
+        store, new = stores.filled([point(1)]), stores.open(stores.name("new"))
+        other = stores.open(_name(store))
+        store.fence(Lease())
+        try:
+            other.fence(Lease())
+            other.upsert([point(3)])
+        except StoreBusyError:
+            # The embedded engine lets nobody else in.
+            other.fence(None)
+            WRITES[write](store, new)
+            return
+        before = _shown(store)
+        with pytest.raises(LeaseLostError):
+            WRITES[write](store, new)
+        assert _shown(store) == before
+        other.fence(None)
+        with pytest.raises(LeaseLostError):
+            WRITES[write](store, new)
+        assert _shown(store) == before
+        store.fence(Lease())
+        WRITES[write](store, new)
+        store.fence(None)
+
+    def test_a_fence_leaves_no_alias_behind(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.switch_alias(f"{_name(store)}-alias", _name(store))
+        before = store.aliases()
+        for _ in range(2):
+            store.fence(Lease())
+            store.upsert([point(2)])
+            assert store.aliases() == before
+        store.fence(None)
+        assert store.aliases() == before
+
+    def test_a_collection_is_created_and_deleted_within_a_fence(self, stores: Stores) -> None:
+        store = stores.open(stores.name("new"))
+        store.fence(Lease())
+        for _ in range(2):
+            store.create(DIMENSION, Distance.COSINE, MANIFEST)
+            store.upsert([point(1)])
+            assert len(list(store.scroll())) == 1
+            store.drop()
+        store.fence(None)
+
     def test_the_fence_is_asked_for_every_request_and_for_no_reading(self, stores: Stores) -> None:
         store = stores.filled()
-        asked: list[float] = []
-        store.fence(asked.append)
+        lease = Lease()
+        asked = lease.asked
+        store.fence(lease)
+        asked.clear()
         store.upsert([point(i) for i in range(1200)])
         requests = len(asked)
         assert requests >= (1 if type(store).__name__ == "MemoryStore" else 3)

@@ -1,6 +1,6 @@
 """Run one repair in a process of its own, and stop or kill it at a step. Called by test_fencing_processes.
 
-`python -m tests.verbs.fenced_holder FOLDER COLLECTION STATE_URL STORE_URL SIGNAL STEP LEASE_SECONDS`
+`python -m tests.verbs.fenced_holder FOLDER COLLECTION STATE_URL STORE_URL SIGNAL STEP LEASE_SECONDS GRPC_PORT`
 """
 
 import json
@@ -22,7 +22,9 @@ from tests.fakes.memory_source import MemorySource
 from tests.verbs.bench import NO_LIMITS, Bench
 
 ASKED = "lease renewed"
-"""The step between the answer of the state database and the request."""
+"""The step between the answer of the state database and the look at the clock."""
+SENDING = "about to send"
+"""The step after that look, with nothing between it and the first byte of a request that writes points."""
 
 
 class State(SqlState):
@@ -42,12 +44,20 @@ class State(SqlState):
 
 
 def pipeline(
-    folder: Path, collection: str, state_url: str, store_url: str, *, ahead: timedelta = timedelta(0)
+    folder: Path,
+    collection: str,
+    state_url: str,
+    store_url: str,
+    *,
+    ahead: timedelta = timedelta(0),
+    grpc_port: int | None = None,
 ) -> Pipeline:
     """Return the pipeline of a process whose clock is `ahead`."""
     documents = json.loads((folder / "documents.json").read_text())
     # The lease is made to last for longer than a request.
-    store = open_store(collection, url=store_url, timeout=1.0)
+    store = open_store(
+        collection, url=store_url, timeout=1.0, prefer_grpc=grpc_port is not None, grpc_port=grpc_port or 6334
+    )
     return Pipeline(
         "docs",
         (MemorySource(documents, name="docs"),),
@@ -59,19 +69,30 @@ def pipeline(
     )
 
 
-def main(folder: str, collection: str, state_url: str, store_url: str, number: str, step: str, seconds: str) -> int:
+def main(*places: str) -> int:
     """Repair the index of the folder's documents; get the signal at the first step of that name."""
+    folder, collection, state_url, store_url, number, step, seconds, grpc_port = places
     # Small batches make many steps of a small corpus.
     apply.WRITE_BATCH = 2
     apply.WINDOW_DOCUMENTS = 2
     fencing.LEASE_SECONDS = float(seconds)
-    opened = pipeline(Path(folder), collection, state_url, store_url)
+    port = int(grpc_port) or None
+    opened = pipeline(Path(folder), collection, state_url, store_url, grpc_port=port)
     assert isinstance(opened.state, State)
     opened.state.die_at, opened.state.number = step, signal.Signals(int(number))
+
+    check = fencing.HeldLease.check
+
+    def checked(held: fencing.HeldLease, timeout_s: float = 0.0) -> None:
+        check(held, timeout_s)
+        fencing.HeldLease.check = check  # type: ignore[method-assign]
+        os.kill(os.getpid(), opened.state.number)  # type: ignore[attr-defined]
 
     def checkpoint(passed: str) -> None:
         if passed == step:
             os.kill(os.getpid(), opened.state.number)  # type: ignore[attr-defined]
+        if step == SENDING and passed == "before upsert":
+            fencing.HeldLease.check = checked  # type: ignore[assignment,method-assign]
 
     try:
         reindex(opened, limits=NO_LIMITS, holder="first", checkpoint=checkpoint)

@@ -25,7 +25,7 @@ from tests.servers.postgres import postgres_database as postgres_database
 from tests.servers.postgres import postgres_server as postgres_server
 from tests.servers.qdrant import QdrantServer
 from tests.verbs.bench import NO_LIMITS
-from tests.verbs.fenced_holder import ASKED, pipeline
+from tests.verbs.fenced_holder import ASKED, SENDING, pipeline
 
 ROOT = Path(__file__).parents[2]
 BEFORE = {f"{name}.md": f"# {name}\n\nStation {name} reads 1 degree." for name in "abcdef"}
@@ -50,13 +50,16 @@ class Place:
     collection: str
     state_url: str
     store_url: str
+    grpc_port: int
 
     def lay(self, documents: dict[str, str]) -> None:
         (self.folder / "documents.json").write_text(json.dumps(documents))
 
-    def start(self, number: signal.Signals, step: str, lease_s: float = 60) -> "subprocess.Popen[str]":
+    def start(
+        self, number: signal.Signals, step: str, lease_s: float = 60, *, grpc: bool = False
+    ) -> "subprocess.Popen[str]":
         places = [str(self.folder), self.collection, self.state_url, self.store_url]
-        how = [str(int(number)), step, str(lease_s)]
+        how = [str(int(number)), step, str(lease_s), str(self.grpc_port if grpc else 0)]
         command = [sys.executable, "-m", "tests.verbs.fenced_holder", *places, *how]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
@@ -88,7 +91,7 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def place(state_url: str, tmp_path: Path, qdrant_server: QdrantServer) -> Iterator[Place]:
     """An index of `BEFORE`; the documents are `SEEN` now."""
-    made = Place(tmp_path, f"fence-{tmp_path.name}", state_url, qdrant_server.url)
+    made = Place(tmp_path, f"fence-{tmp_path.name}", state_url, qdrant_server.url, qdrant_server.grpc_port)
     made.lay(BEFORE)
     made.take_over()
     made.lay(SEEN)
@@ -115,7 +118,24 @@ def test_a_holder_that_was_stopped_writes_nothing_once_it_goes_on(place: Place, 
         finally:
             os.kill(first.pid, signal.SIGCONT)
         said, _ = first.communicate(timeout=60)
-    assert said.startswith("LeaseLostError: the lease of first")
+    assert said.startswith("LeaseLostError: ")
+    assert first.returncode == ExitCode.LEASE_HELD
+    assert place.shown() == before
+    assert len(before) == len(LATER)
+
+
+@pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
+def test_a_request_that_a_stopped_holder_was_about_to_send_is_refused_by_the_server(place: Place, grpc: bool) -> None:
+    with place.start(signal.SIGSTOP, SENDING, grpc=grpc) as first:
+        try:
+            wait_until_stopped(first)
+            place.lay(LATER)
+            place.take_over(timedelta(hours=1))
+            before = place.shown()
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+        said, _ = first.communicate(timeout=60)
+    assert said.startswith("LeaseLostError: another process has begun to change collection")
     assert first.returncode == ExitCode.LEASE_HELD
     assert place.shown() == before
     assert len(before) == len(LATER)
