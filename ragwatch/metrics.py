@@ -3,11 +3,15 @@
 Names follow https://prometheus.io/docs/practices/naming: prefix `ragwatch_`, base units, counters that end in `_total`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ragwatch import __version__
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
@@ -16,9 +20,6 @@ from ragwatch.known import known_status
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
 from ragwatch.totals import Histogram, Totals, totals
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 VERBS = ("scan", "audit", "probe", "judge", "reindex")
 NOT_SCANNED = frozenset(
@@ -43,24 +44,23 @@ class Exposed:
 
 def render(exposed: Sequence[Exposed], now: datetime) -> bytes:
     """Return the text exposition format, version 0.0.4. Raises as the state database does."""
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.registry import Collector
-
-    class StateCollector(Collector):
-        def collect(self) -> "Iterable[Metric]":
-            return families(exposed, now)
-
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StateCollector())
+    registry.register(_StateCollector(exposed, now))
     return generate_latest(registry)
 
 
-def families(exposed: Sequence[Exposed], now: datetime) -> "Iterator[Metric]":
+@dataclass(eq=False)
+class _StateCollector(Collector):
+    # A class of the module: one made for each answer is a cycle, which lies about for minutes with all that it holds.
+    exposed: Sequence[Exposed]
+    now: datetime
+
+    def collect(self) -> Iterator[Metric]:
+        return families(self.exposed, self.now)
+
+
+def families(exposed: Sequence[Exposed], now: datetime) -> Iterator[Metric]:
     """Yield every metric family, each whole: samples of one family must not be scattered."""
-    from prometheus_client.core import GaugeMetricFamily
-
-    from ragwatch import __version__
-
     build = GaugeMetricFamily("ragwatch_build_info", "Version of ragwatch.", labels=["version"])
     build.add_metric([__version__], 1)
     yield build
@@ -255,9 +255,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...], Reader], ...] = (
 )
 
 
-def _counters(facts: Sequence[_Facts]) -> "Iterator[Metric]":
-    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-
+def _counters(facts: Sequence[_Facts]) -> Iterator[Metric]:
     chunks = CounterMetricFamily("ragwatch_encoded_chunks", "Chunks encoded by repairs.", labels=["collection"])
     tokens = CounterMetricFamily("ragwatch_encoded_tokens", "Tokens encoded by repairs.", labels=["collection"])
     runs = CounterMetricFamily(

@@ -5,7 +5,7 @@ a run may be written a little after the time that it says it finished at.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -101,10 +101,14 @@ def totals(ledger: Ledger, collection: str, now: datetime) -> Totals:
     kept = Totals.from_json(note.value) if note else Totals()
     settled = now - SETTLED
     since = _since(note)
-    old_runs, new_runs = _split(list(_runs(ledger, collection, since)), settled)
+    newer = list[RunRecord]()
+    # One by one: after weeks in which nobody asked, all of them at once would be the largest thing in memory.
+    for run in _runs(ledger, collection, since):
+        if run.finished is not None and run.finished <= settled:
+            kept.add_run(run)
+        else:
+            newer.append(run)
     lags = [lag for lag in ledger.lags(collection, since) if lag.visible is not None and lag.visible > since]
-    for run in old_runs:
-        kept.add_run(run)
     for lag in lags:
         if lag.visible is not None and lag.visible <= settled:
             kept.add_lag(lag)
@@ -113,7 +117,7 @@ def totals(ledger: Ledger, collection: str, now: datetime) -> Totals:
         # Where another process was quicker, it has counted the same.
         with suppress(OvertakenError):
             ledger.write_note(KIND, collection, value, now, expected=note.version if note else 0)
-    for run in new_runs:
+    for run in newer:
         kept.add_run(run)
     for lag in lags:
         if lag.visible is not None and lag.visible > settled:
@@ -132,11 +136,6 @@ def _runs(ledger: Ledger, collection: str, since: datetime) -> Iterator[RunRecor
         yield from page
         last = page[-1]
         mark = (last.finished or since, last.id)
-
-
-def _split(runs: Sequence[RunRecord], settled: datetime) -> tuple[list[RunRecord], list[RunRecord]]:
-    old = [run for run in runs if run.finished is not None and run.finished <= settled]
-    return old, list(runs[len(old) :])
 
 
 def _count(value: Mapping[str, Json], name: str) -> int:

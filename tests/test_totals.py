@@ -1,11 +1,13 @@
 """Counters that only rise, whatever becomes of the history."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Lag
 from ragwatch.totals import SETTLED, Totals, totals
 from tests.fakes.memory_state import MemoryState
@@ -52,6 +54,43 @@ def test_history_that_is_forgotten_stays_counted() -> None:
     found = totals(state, "docs", NOW + timedelta(days=1))
     assert (found.encoded_chunks, found.encoded_tokens) == (10, 100)
     assert found.job_seconds["reindex",].total == pytest.approx(2)
+
+
+class _LongHistory(MemoryState):
+    """Runs that are made when they are asked for, as a database does."""
+
+    RUNS = 10_000
+
+    def finished_runs(
+        self, collection: str, *, after: tuple[datetime, str] | None = None, limit: int = 200
+    ) -> list[RunRecord]:
+        first = NOW - self.RUNS * timedelta(minutes=5)
+        done = max(0, round((after[0] - first) / timedelta(minutes=5)) + 1) if after and after[0] > first else 0
+        return [
+            RunRecord(
+                f"{number:06}",
+                "reindex",
+                collection,
+                at,
+                at,
+                "done",
+                {"encoded_chunks": 1, "said": f"{number:06}" * 100},
+            )
+            for number in range(done, min(done + limit, self.RUNS))
+            if (at := first + number * timedelta(minutes=5))
+        ]
+
+
+def test_a_long_history_is_counted_page_by_page() -> None:
+    tracemalloc.start()
+    try:
+        found = totals(_LongHistory(), "docs", NOW)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.encoded_chunks == _LongHistory.RUNS
+    # All of them at once are 10 MB.
+    assert peak < 2_000_000
 
 
 def test_of_two_that_count_at_once_one_is_kept() -> None:

@@ -17,6 +17,7 @@ from ragwatch.daemon.attendant import Attendant, Stop
 from ragwatch.daemon.heartbeat import ACCEPTED, Heartbeat
 from ragwatch.daemon.lease import make_holder
 from ragwatch.daemon.logs import hide, secrets_of, start_logging, stop_logging
+from ragwatch.daemon.memory import freeze_what_is_loaded, share_one_heap
 from ragwatch.daemon.pages import pages_of
 from ragwatch.daemon.web import Web
 from ragwatch.errors import ConfigError, ExitCode, LeaseHeldError, RagwatchError
@@ -72,6 +73,7 @@ def run_daemon(paths: Sequence[Path], *, standby: bool = False) -> int:
     """
     loaded = load_all(paths)
     config = loaded.settings[0].config.daemon
+    share_one_heap()
     handler = start_logging(config.log)
     try:
         for path, error in loaded.broken:
@@ -131,6 +133,7 @@ class _Process:
             attendant.start()
         self._settle()
         self._serve()
+        freeze_what_is_loaded()
         systemd.tell("READY=1\nSTATUS=" + self._words())
         if self._heartbeat is not None:
             self._heartbeat.start()
