@@ -98,9 +98,9 @@ def finish_record(state: "State", run: str, summary: Mapping[str, Json], done: P
 
 
 def record_missed(
-    state: "State", collection: str, job: str, first: datetime, missed: int, *, noticed: datetime
+    state: "State", collection: str, job: str, first: datetime, missed: int, *, why: str, noticed: datetime
 ) -> None:
-    """Record due times at which nobody was there, once, however often it is said.
+    """Record due times for which nothing was run, once, however often it is said.
 
     Their run begins at the first of them, and ends when it was noticed, so that those who follow finished runs see it.
     """
@@ -114,6 +114,7 @@ def record_missed(
         "by": "daemon",
         "coalesced": 0,
         "missed": missed,
+        "why": why,
     }
     state.finish_run(state.start_run(verb, collection, first, summary), "missed", summary, noticed)
 

@@ -24,6 +24,8 @@ class ScheduleConfig(Section):
     jitter: Span = timedelta()
     timezone: Zone | None = None
     """Of `cron`; the daemon's where it is not given."""
+    grace: Duration | None = None
+    """A run that would start later than this after its time is not made, and reported missed."""
     warn_after: Duration = timedelta(hours=1)
     """A run that takes longer is reported."""
     stop_after: Duration | None = None

@@ -15,6 +15,7 @@ from ragwatch.daemon.circuit import KIND as CIRCUIT
 from ragwatch.daemon.circuit import Circuit
 from ragwatch.daemon.roster import Catalogue, Listed, Runner, Running
 from ragwatch.daemon.timetable import Absence, Mark, Occasion, newest_due, next_due, occasion
+from ragwatch.daemon.triggers import span
 from ragwatch.errors import ExitCode
 from ragwatch.ports.incidents import Ledger
 
@@ -26,9 +27,9 @@ JOB_FILE = "job_file"
 JUMP = timedelta(seconds=60)
 """A wall clock that goes on by so much more than has passed was put forward, or the machine slept."""
 SET_BACK = timedelta(seconds=2)
-BUSY_PAUSE = timedelta(minutes=5)
-BUSY_TRIES = 6
-"""A job that met a lease of somebody else is tried again after a pause, so often before its next due time."""
+BUSY_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (75, 150, 300, 300, 300, 300))
+"""A job that met a lease of somebody else is tried again after these, before its next due time. The lease of a process
+that was killed is free after a minute."""
 
 log = logging.getLogger("ragwatch.daemon")
 
@@ -170,15 +171,28 @@ class Collection:
             if job.name != running and (start := self._start_of(job)) is not None and start <= now
         ]
         for _, _, job in sorted(late, key=lambda one: one[:2]):
-            found = occasion(job.schedule.trigger, self._marks[job.name], self._absences, now)
-            if found is not None:
+            found = occasion(job.schedule, self._marks[job.name], self._absences, now)
+            if found is None:
+                continue
+            self._report_missed(job, found, now)
+            if not found.too_late:
                 self._start(job, found, now)
                 return
+            self._not_before.pop(job.name, None)
+            self._busy.pop(job.name, None)
+            self._keep_mark(job, Mark(found.due, now), now)
+
+    def _report_missed(self, job: Listed, found: Occasion, now: datetime) -> None:
+        if found.first_missed is None:
+            return
+        grace = job.schedule.grace
+        why = f"later than its grace of {span(grace)}" if found.too_late and grace else "no daemon was there"
+        record_missed(self.state, self.name, job.name, found.first_missed, found.missed, why=why, noticed=now)
+        log.warning(
+            "job %s: %d due times were missed, the first at %s: %s", job.name, found.missed, found.first_missed, why
+        )
 
     def _start(self, job: Listed, found: Occasion, now: datetime) -> None:
-        if found.first_missed is not None:
-            record_missed(self.state, self.name, job.name, found.first_missed, found.missed, noticed=now)
-            log.warning("job %s: %d due times were missed, the first at %s", job.name, found.missed, found.first_missed)
         run, summary = start_record(
             self.state, self.name, job.name, now, by="daemon", due=found.due, coalesced=found.coalesced
         )
@@ -207,9 +221,9 @@ class Collection:
             self.state.remove_note(JOB_FILE, f"{self.name}/{job} (running)")
         self._judge(work, done, now)
         self.worst = max(self.worst, 0 if done.outcome == "done" else done.exit_code)
-        again = self._again(job, done)
-        if again:
-            self._not_before[job] = now + BUSY_PAUSE
+        pause = self._again(job, done)
+        if pause:
+            self._not_before[job] = now + pause
         elif job in self._marks:
             self._not_before.pop(job, None)
             mark = self._marks[job]
@@ -222,16 +236,14 @@ class Collection:
             level, "job %s %s%s", job, done.outcome, fact, extra={"job": job, "run": work.run, "collection": self.name}
         )
 
-    def _again(self, job: str, done: Performed) -> bool:
-        """Say whether the due time stays open: somebody else was at it, or we were stopped in the middle."""
-        if done.exit_code != ExitCode.LEASE_HELD and done.outcome != "interrupted":
-            self._busy.pop(job, None)
-            return False
-        self._busy[job] = self._busy.get(job, 0) + 1
-        if self._busy[job] > BUSY_TRIES:
-            del self._busy[job]
-            return False
-        return True
+    def _again(self, job: str, done: Performed) -> timedelta | None:
+        """Return after which pause the due time comes again: somebody else was at it, or we were stopped in it."""
+        tried = self._busy.pop(job, 0)
+        busy = done.exit_code == ExitCode.LEASE_HELD or done.outcome == "interrupted"
+        if not busy or tried >= len(BUSY_PAUSES):
+            return None
+        self._busy[job] = tried + 1
+        return BUSY_PAUSES[tried]
 
     def _judge(self, work: _Work, done: Performed, now: datetime) -> None:
         """Count what was out of reach. A verb that got through closes the circuit; a job that asked nobody does not."""

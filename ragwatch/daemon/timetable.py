@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ragwatch.corpus.identity import Json
-from ragwatch.daemon.triggers import Trigger
+from ragwatch.daemon.triggers import Schedule, Trigger
 
 COUNTED = 10_000
 """Due times that are counted one by one after a long downtime; there may have been more."""
@@ -46,15 +46,18 @@ class Occasion:
     missed: int = 0
     """Due times at which the daemon was not there; they are reported."""
     first_missed: datetime | None = None
+    too_late: bool = False
+    """It is not run either, and is among those that were missed."""
 
 
 Absence = tuple[datetime, datetime]
 """A time in which the daemon was not there: it was down, the machine slept, or the clock was put forward."""
 
 
-def occasion(trigger: Trigger, mark: Mark, absences: Sequence[Absence], now: datetime) -> Occasion | None:
+def occasion(schedule: Schedule, mark: Mark, absences: Sequence[Absence], now: datetime) -> Occasion | None:
     """Return the newest due time up to `now` that is not served, with those before it; None where nothing is due."""
     due: list[datetime] = []
+    trigger = schedule.trigger
     at = next_due(trigger, mark)
     while at is not None and at <= now:
         due.append(at)
@@ -63,6 +66,8 @@ def occasion(trigger: Trigger, mark: Mark, absences: Sequence[Absence], now: dat
         at = trigger.after(at)
     if not due:
         return None
+    if schedule.too_late(due[-1], now):
+        return Occasion(due[-1], missed=len(due), first_missed=due[0], too_late=True)
     missed = [one for one in due[:-1] if any(start < one <= end for start, end in absences)]
     return Occasion(due[-1], len(due) - 1 - len(missed), len(missed), missed[0] if missed else None)
 

@@ -50,7 +50,7 @@ class Every:
 
     @property
     def words(self) -> str:
-        return f"every {_span(self.interval)}"
+        return f"every {span(self.interval)}"
 
     @cached_property
     def _phase(self) -> timedelta:
@@ -153,15 +153,21 @@ class Schedule:
     enabled: bool = True
     jitter: timedelta = timedelta()
     key: str = ""
+    grace: timedelta | None = None
+    """How late a run may start; however late, where it is None."""
 
     @property
     def words(self) -> str:
-        spread = f", up to {_span(self.jitter)} later" if self.jitter else ""
+        spread = f", up to {span(self.jitter)} later" if self.jitter else ""
         return self.trigger.words + spread if self.enabled else "disabled"
 
     def start_of(self, due: datetime) -> datetime:
         """Return when a run that is due then is to start. The jitter of one due time is always the same."""
         return due + self.jitter * _share(f"{self.key}@{due.isoformat()}") if self.jitter else due
+
+    def too_late(self, due: datetime, now: datetime) -> bool:
+        """Say whether what is due then is not to be started any more."""
+        return self.grace is not None and now - self.start_of(due) > self.grace
 
 
 def read_schedule(collection: str, job: str, trigger: str, override: ScheduleConfig | None, zone: str) -> Schedule:
@@ -179,7 +185,7 @@ def read_schedule(collection: str, job: str, trigger: str, override: ScheduleCon
             made = Cron(_named_weekdays(trigger), chosen.timezone or zone)
     except ConfigError as error:
         raise ConfigError(f"the schedule of job {job!r}: {error.fact}", hint=error.hint) from None
-    return Schedule(made, chosen.enabled, chosen.jitter, key)
+    return Schedule(made, chosen.enabled, chosen.jitter, key, chosen.grace)
 
 
 def _interval(text: str, key: str) -> Every:
@@ -206,8 +212,8 @@ def _share(key: str) -> float:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
 
 
-def _span(span: timedelta) -> str:
-    seconds = span.total_seconds()
+def span(time: timedelta) -> str:
+    seconds = time.total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{unit}"

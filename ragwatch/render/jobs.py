@@ -68,11 +68,9 @@ def _held(board: Board) -> Iterable[RenderableType]:
 def _missed(board: Board) -> Iterable[RenderableType]:
     for run in board.missed:
         count = int(str(run.summary["missed"]))
-        yield Text(
-            f"missed  {run.summary['job']}: {number(count, 'time')}, from {run.started:%Y-%m-%d %H:%M} on: "
-            "no daemon was there",
-            style="yellow",
-        )
+        why = run.summary.get("why", "no daemon was there")
+        since = f"{run.started:%Y-%m-%d %H:%M}"
+        yield Text(f"missed  {run.summary['job']}: {number(count, 'time')}, from {since} on: {why}", style="yellow")
     for job in board.jobs:
         if job.coalesced:
             yield Text(

@@ -7,6 +7,7 @@ import pytest
 from ragwatch.app.jobs import Performed
 from ragwatch.config.daemon import ScheduleConfig
 from ragwatch.daemon.collection import JOB_FILE
+from ragwatch.daemon.triggers import read_schedule
 from ragwatch.errors import ExitCode
 from ragwatch.jobs import BrokenFile
 from tests.daemon.driving import DONE, INTERRUPTED, START, Driven, Hands, unreachable
@@ -43,6 +44,50 @@ def test_after_a_downtime_one_run_catches_up_and_the_rest_is_reported() -> None:
     ]
     missed = driven.ledger.runs(verb="job:scan", collection="docs")[2]
     assert missed.finished == driven.ledger.runs(verb="job:scan")[1].started
+
+
+def test_a_run_that_would_be_later_than_its_grace_is_missed_and_the_next_one_is_made() -> None:
+    driven = Driven({"audit": ScheduleConfig(cron="15 2 * * *", grace=HOUR)})
+    driven.run(15 * HOUR)
+    driven.down(2 * DAY + HOUR)
+    driven.run(MINUTE)
+    assert driven.kept == [("audit", "done", "03 02:15", 0, 0), ("audit", "missed", "04 02:15", 0, 2)]
+    assert driven.ledger.runs(verb="job:audit", limit=1)[0].summary["why"] == "later than its grace of 1h"
+    driven.run(DAY)
+    assert driven.starts == ["audit 03 02:15", "audit 06 02:15"]
+
+
+def test_a_run_within_its_grace_is_made() -> None:
+    driven = Driven({"audit": ScheduleConfig(cron="15 2 * * *", grace=HOUR)})
+    driven.run(14 * HOUR)
+    driven.down(70 * MINUTE)
+    driven.run(MINUTE)
+    assert driven.kept == [("audit", "done", "03 03:11", 0, 0)]
+
+
+def test_a_run_that_another_one_kept_waiting_for_longer_than_its_grace_is_missed() -> None:
+    driven = Driven(
+        {"scan": ScheduleConfig(cron="0 * * * *", grace=10 * MINUTE), "audit": ScheduleConfig(cron="55 12 * * *")}
+    )
+    driven.run(54 * MINUTE)
+    driven.runner.hangs = True
+    driven.run(20 * MINUTE)
+    driven.runner.hangs = False
+    driven.runner.end()
+    driven.run(HOUR)
+    assert [one for one in driven.kept if one[0] == "scan"] == [
+        ("scan", "missed", "02 13:00", 0, 1),
+        ("scan", "done", "02 14:00", 0, 0),
+    ]
+
+
+def test_the_grace_begins_when_the_jitter_ends() -> None:
+    schedule = read_schedule("docs", "scan", "0 2 * * *", ScheduleConfig(grace=MINUTE, jitter=HOUR), "UTC")
+    due = START.replace(hour=2, minute=0, second=0)
+    start = schedule.start_of(due)
+    assert start > due + MINUTE
+    assert not schedule.too_late(due, start + MINUTE)
+    assert schedule.too_late(due, start + MINUTE + timedelta(seconds=1))
 
 
 def test_a_downtime_without_a_due_time_leaves_no_trace() -> None:
@@ -201,8 +246,8 @@ def test_a_lease_of_somebody_else_is_waited_for() -> None:
     driven.run(DAY)
     assert [(outcome, at) for _, outcome, at, *_ in driven.kept] == [
         ("incomplete", "03 02:15"),
-        ("incomplete", "03 02:20"),
-        ("done", "03 02:25"),
+        ("incomplete", "03 02:17"),
+        ("done", "03 02:20"),
     ]
     assert driven.collection.circuit.failures == 0
 
