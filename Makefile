@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Where there is no GPU, the CPU build of torch is enough; see "Installing" in the README for how to get it.
+# Where there is no GPU, the CPU build of torch is enough; see "torch without a GPU" in the README.
 TORCH := torch==2.13.0
 
 .PHONY: demo test check bench clean

@@ -1,4 +1,4 @@
-"""Every command that the README shows is run, or checked against the program's own help; its tables are complete."""
+"""Every command that the README and docs/ show is run, or checked against the help; their tables are complete."""
 
 import json
 import os
@@ -19,6 +19,8 @@ from tests.servers.qdrant import QdrantServer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+WHOLE = "\n".join([README, *PAGES.values()])
 NAMES = (
     "init|doctor|scan|plan|reindex|audit|status|history|demo"
     "|daemon|job list|job next|job run|encoder show|encoder diff|encoder check"
@@ -30,11 +32,11 @@ NAMES = (
 )
 MIGRATE = "plan|start|status|gate|bridge|cutover|rollback|finish|abandon"
 NAMES += "".join(f"|migrate {step}" for step in MIGRATE.split("|"))
-COMMANDS = sorted(set(re.findall(rf"ragwatch ({NAMES})\b", README)))
+COMMANDS = sorted(set(re.findall(rf"ragwatch ({NAMES})\b", WHOLE)))
 
 
 def blocks(language: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", WHOLE, flags=re.MULTILINE | re.DOTALL)
     return [text for found, text in fenced if found == language]
 
 
@@ -139,8 +141,8 @@ def test_freshness_and_policy_are_shown(
 def test_every_flag_shown_exists(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = re.findall(rf"^\| `ragwatch {command}`.*$", README, flags=re.MULTILINE)
-    typed = re.findall(rf"(?:^|`)ragwatch {command}\b[^`\n#]*", README, flags=re.MULTILINE)
+    rows = re.findall(rf"^\| `ragwatch {command}`.*$", WHOLE, flags=re.MULTILINE)
+    typed = re.findall(rf"(?:^|`)ragwatch {command}\b[^`\n#]*", WHOLE, flags=re.MULTILINE)
     shown = {flag for text in [*rows, *typed] for flag in re.findall(r"(?<![\w-])--[a-z-]+", text)}
     monkeypatch.setattr("sys.argv", ["ragwatch", *command.split(), "--help"])
     assert run() == ExitCode.DONE
@@ -155,7 +157,7 @@ def test_every_kind_of_finding_is_explained_with_its_severity() -> None:
 
 
 def test_every_cause_is_explained_and_when_it_is_believed() -> None:
-    section = README.partition("\n## Incidents\n")[2].partition("\n## ")[0]
+    section = PAGES["incidents.md"]
     rows = dict(re.findall(r"^\| `(\w+)` \| (at once|confirmed) \|", section, flags=re.MULTILINE))
     assert rows == {str(cause): "at once" if cause in AT_ONCE else "confirmed" for cause in Cause}
 
@@ -173,7 +175,7 @@ def test_what_is_said_of_an_incident_is_shown(
     typed("init", "--source", "docs", "--yes")
     typed("scan")
     incident = json.loads(typed("incidents", "--json"))["incidents"][0]["id"]
-    shown = next(block for block in blocks("") if "ragwatch incidents" in block)
+    shown = next(block for block in blocks("") if "ragwatch ack" in block)
     lines = [shlex.split(line, comments=True)[1:] for line in shown.splitlines()]
     assert [line[0] for line in lines] == ["incidents", "incidents", "ack", "snooze", "resolve"]
     for line in lines:
@@ -181,7 +183,7 @@ def test_what_is_said_of_an_incident_is_shown(
 
 
 def test_every_exit_code_is_explained() -> None:
-    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", WHOLE, flags=re.MULTILINE)}
     assert rows == {int(code) for code in ExitCode}
 
 
@@ -200,6 +202,13 @@ def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
 
 def test_the_commands_of_the_makefile_are_the_readmes() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+    for target in re.findall(r"^make (\w+)", WHOLE, flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_page_is_listed_and_every_link_leads_somewhere() -> None:
+    assert set(re.findall(r"\]\(docs/([\w-]+\.md)\)", README)) == set(PAGES)
+    for folder, text in [(ROOT, README), *((ROOT / "docs", page) for page in PAGES.values())]:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (folder / link).exists(), link

@@ -1,4 +1,4 @@
-"""Reports as JSON values. The keys are an interface: they are documented in the README and only ever added to."""
+"""Reports as JSON values. The keys are an interface: documented in docs/configuration.md, and only ever added to."""
 
 from collections.abc import Sequence
 

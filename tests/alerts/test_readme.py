@@ -1,4 +1,4 @@
-"""What the README says of alerts: the schema, the check of the signature, the picture of a message."""
+"""What the page on alerts says: the schema, the check of the signature, the picture of a message."""
 
 import json
 import re
@@ -13,8 +13,7 @@ from ragwatch.health.incidents import Event
 from tests.alerts.notices import STALE, message, settings
 from tests.servers.receiver import Receiver
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("\n## Alerts\n")[2].partition("\n## ")[0]
+SECTION = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
 KINDS = {"string": str, "object": dict, "array": list, "boolean": bool, "null": type(None)}
 
 
