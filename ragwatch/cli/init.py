@@ -180,7 +180,8 @@ def _write(target: Path, text: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}") from None
+        hint = f"let this user write to {target.absolute().parent}, or name another place: --config FILE"
+        raise ConfigError(f"{target} cannot be written: {error.strerror}", hint=hint) from None
 
 
 def _copy_jobs(folder: Path) -> list[str]:

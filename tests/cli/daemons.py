@@ -12,9 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragwatch.app import load
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
-from ragwatch.state import open_state
+from ragwatch.wiring import make_state
 
 PATIENCE_S = 90.0
 """For a machine on which everybody works at once; what is waited for takes a second or two."""
@@ -112,7 +113,8 @@ def daemon(folder: Path, port: int, *arguments: str, environment: Mapping[str, s
 
 
 def ledger_of(folder: Path) -> Ledger:
-    return open_state(f"sqlite:///{folder / 'state.db'}")
+    settings = load(folder / "ragwatch.toml")
+    return make_state(settings.config, settings.base)
 
 
 def runs(folder: Path, verb: str, collection: str = "docs") -> list[RunRecord]:

@@ -25,7 +25,7 @@ dimensions = 64
 name = "docs"
 path = "docs"
 [state]
-url = "sqlite:///state.db"
+url = "{state}"
 [daemon]
 listen = ""
 [[alerts.channels]]
@@ -66,12 +66,12 @@ class Ordeal:
     """Runs, messages and leases that nobody has brought to an end."""
 
 
-def prepare(folder: Path, encoder: str, index: Callable[[Path], None]) -> None:
+def prepare(folder: Path, encoder: str, index: Callable[[Path], None], *, state: str = "sqlite:///state.db") -> None:
     """Make a collection of three documents that is in order, and one job."""
     (folder / "docs").mkdir()
     for number in range(3):
         (folder / "docs" / f"{number}.md").write_text(f"# Page {number}\n\nText of page {number}.\n", encoding="utf-8")
-    (folder / "ragwatch.toml").write_text(CONFIG.format(url=encoder), encoding="utf-8")
+    (folder / "ragwatch.toml").write_text(CONFIG.format(url=encoder, state=state), encoding="utf-8")
     write_job(folder, "scan", SCAN.format(extra=""))
     index(folder)
 
