@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ragwatch.cli.commands import run
 from ragwatch.errors import EncoderMismatchError, ExitCode
@@ -205,6 +206,19 @@ def test_the_commands_of_the_makefile_are_the_readmes() -> None:
     for target in re.findall(r"^make (\w+)", WHOLE, flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_cron_job_runs_a_command_that_there_is_with_what_it_mounts() -> None:
+    (shown,) = (yaml.safe_load(text) for text in blocks("yaml"))
+    pod = shown["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert container["image"] == compose["services"]["ragwatch"]["image"]
+    job, config = container["args"][2], Path(container["args"][4])
+    assert container["args"] == ["job", "run", job, "--config", str(config)]
+    assert container["volumeMounts"] == [{"name": volume["name"], "mountPath": str(config.parent)}]
+    assert {item["path"] for item in volume["configMap"]["items"]} == {config.name, f"jobs/{job}.py"}
+    assert (ROOT / "jobs" / f"{job}.py").exists()
 
 
 def test_every_page_is_listed_and_every_link_leads_somewhere() -> None:
