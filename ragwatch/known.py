@@ -1,6 +1,6 @@
 """What is known without asking source or index: the newest runs and what they found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,10 +52,9 @@ def known_status(
     scans = state.runs(collection=collection, verb="scan", limit=200)
     scan = next(iter(scans), None)
     repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
-    audits = state.runs(collection=collection, verb="audit", limit=200)
-    audit = next(iter(audits), None)
+    audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
     # An audit that failed or was killed says nothing, and takes nothing back.
-    concluded = next((run for run in audits if "status" in run.summary), None)
+    concluded = newest_run(state, collection, "audit", lambda run: "status" in run.summary)
     deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
     last = {"last scan": scan, DEEP: deep, "last audit": audit, "last reindex": repair}
     switched = _last_switch(state, collection)
@@ -73,6 +72,19 @@ def known_status(
     known = note is not None and note.value.get("status") == str(status)
     since = datetime.fromisoformat(str(note.value["since"])) if note is not None and known else None
     return KnownStatus(collection, status, last, now, incidents, judged.reasons, since)
+
+
+def newest_run(state: State, collection: str, verb: str, fits: Callable[[RunRecord], bool]) -> RunRecord | None:
+    """Return the newest of the last 200 runs of a verb that fits, None where there is none."""
+    # Nearly always one of the first. The others would be the most that a daemon has in memory, many times a minute.
+    for limit in (5, 200):
+        found = state.runs(collection=collection, verb=verb, limit=limit)
+        for run in found:
+            if fits(run):
+                return run
+        if len(found) < limit:
+            break
+    return None
 
 
 def _last_switch(state: State, collection: str) -> datetime:

@@ -16,7 +16,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
 from ragwatch.health.objectives import Objective, summarise
-from ragwatch.known import known_status
+from ragwatch.known import known_status, newest_run
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
 from ragwatch.totals import Histogram, Totals, totals
@@ -86,10 +86,7 @@ class _Facts:
         ledger, self.collection, self.now = one.ledger, one.collection, now
         self.exposed = one
         self.status = known_status(ledger, one.collection, now).status
-        self.newest = {
-            verb: [run for run in ledger.runs(collection=one.collection, verb=verb, limit=50) if run.finished]
-            for verb in VERBS
-        }
+        self._concluded = {verb: newest_run(ledger, one.collection, verb, _came_to_an_end) for verb in VERBS}
         self.incidents = [one for one in ledger.incidents(collection=one.collection) if one.phase is Phase.OPEN]
         self.pending = ledger.pending(one.collection)
         self.channels = {
@@ -102,11 +99,15 @@ class _Facts:
 
     def concluded(self, verb: str) -> RunRecord | None:
         """The newest run that came to a conclusion, whatever that was."""
-        return next((run for run in self.newest[verb] if run.outcome == "done"), None)
+        return self._concluded[verb]
 
     def summary(self, verb: str) -> Mapping[str, Json]:
         run = self.concluded(verb)
         return run.summary if run else {}
+
+
+def _came_to_an_end(run: RunRecord) -> bool:
+    return run.finished is not None and run.outcome == "done"
 
 
 def _status(fact: _Facts) -> Iterator[Sample]:

@@ -20,6 +20,7 @@ from ragwatch.errors import ConfigError
 from ragwatch.index.spec import Manifest
 from ragwatch.ports import Encoder, Retriever, Source, Store
 from ragwatch.ports.incidents import Ledger
+from ragwatch.process import own_name
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas
@@ -35,7 +36,7 @@ def make_state(config: Config, base: Path) -> Ledger:
     from ragwatch.state import open_state
 
     url = read_secret(config.state.url_env, None, what="state.url_env", base=base) or config.state.url or DEFAULT_STATE
-    return open_state(_sqlite_under(url, base))
+    return open_state(_sqlite_under(url, base), process=own_name())
 
 
 def _sqlite_under(url: str, base: Path) -> str:

@@ -117,6 +117,18 @@ def test_the_newest_conclusions_are_served(state: MemoryState) -> None:
     assert value(found, "last_success_timestamp_seconds", verb="scan") == (NOW - 30 * MINUTE).timestamp()
 
 
+@pytest.mark.parametrize("failures", [4, 5, 6, 60])
+def test_a_conclusion_stands_behind_any_number_of_failures(state: MemoryState, failures: int) -> None:
+    ran(state, "scan", {"status": "healthy", "documents": 9}, ago=25)
+    ran(state, "audit", {"status": "degraded", "wrong": 7}, ago=24)
+    for _ in range(failures):
+        ran(state, "audit", {"error": "no such host"}, outcome="failed", ago=20)
+    found = samples(state)
+    assert value(found, "audit_wrong") == 7
+    assert value(found, "last_success_timestamp_seconds", verb="audit") == (NOW - 24 * MINUTE).timestamp()
+    assert value(found, "collection_status", status="degraded") == 1
+
+
 def test_what_is_unknown_has_no_sample_and_not_a_zero(state: MemoryState) -> None:
     found = samples(state)
     assert not any(dict(labels).get("measure") == "mrr" for name, labels in found if name == "ragwatch_probe_measure")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ragwatch.app import Settings, holder_name, load, open_pipeline
+from ragwatch.app import Settings, load, open_pipeline
 from ragwatch.audit import AuditRequest, audit
 from ragwatch.auditing.attestation import Attestation, accept, attest
 from ragwatch.config.loading import load_encoder
@@ -19,6 +19,7 @@ from ragwatch.health.descriptor import Comparison, EncoderDescriptor, compare_wi
 from ragwatch.index.encoder_diff import FieldChange, diff_recorded, diff_shapes, verdict
 from ragwatch.index.spec import Distance, EncoderIdentity, Manifest
 from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.process import own_name
 from ragwatch.published import describe_encoder, republish
 from ragwatch.wiring import encoder_of, make_encoder, published_manifest
 
@@ -272,7 +273,7 @@ def check_encoder(config: Path, *, accepting: bool = False, progress: Progress =
         manifest = published_manifest(settings.config, settings.base)
         if not accepting:
             return _checked(pipeline, manifest, attest(pipeline, progress=progress))
-        with changing(pipeline, holder_name()) as alone:
+        with changing(pipeline, own_name()) as alone:
             pinned = accept(alone, progress=progress)
             acceptance = _accepted(alone, progress)
         if acceptance.published:

@@ -124,7 +124,7 @@ def run_once(settings: "Settings", job: Job, clock: Callable[[], datetime]) -> i
 
     Returns the job's exit code; raises what the job raised, once all that is done, and as the state database does.
     """
-    from ragwatch.app import holder_name
+    from ragwatch.process import own_name
     from ragwatch.wiring import make_state
 
     raised: list[BaseException] = []
@@ -142,7 +142,7 @@ def run_once(settings: "Settings", job: Job, clock: Callable[[], datetime]) -> i
         done = perform(run)
         finish_record(state, record, summary, done, clock())
         if done.outcome != "interrupted":
-            tell(settings, state, clock, holder_name())
+            tell(settings, state, clock, own_name())
     finally:
         state.close()
     if raised:

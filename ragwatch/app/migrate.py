@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragwatch.app import Settings, holder_name, utc_now
+from ragwatch.app import Settings, utc_now
 from ragwatch.config.migration import has_secret, lines_to_change, tables_of, target_config, with_tables
 from ragwatch.config.sections import Config
 from ragwatch.corpus.identity import canonical_json
@@ -15,6 +15,7 @@ from ragwatch.errors import ConfigError, RagwatchError, RefusedError
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.migration import Migration, Phase, Tables
 from ragwatch.ports import Encoder, State, Store
+from ragwatch.process import own_name
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def open_migration(settings: Settings, *, writing: bool, progress: "Progress") -
             state=state,
             clock=utc_now,
             limits=config.guards.limits,
-            holder=holder_name(),
+            holder=own_name(),
             store=opened.store,
             pipeline=opened.pipeline,
             configured=tables_of(config),

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app.settings import Settings, load, utc_now
 from ragwatch.ports import RunRecord, State
+from ragwatch.process import has_ended
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 if TYPE_CHECKING:
@@ -65,13 +67,22 @@ def open_state(path: Path) -> Iterator[tuple[State, str]]:
 
 
 def past_runs(path: Path, limit: int, *, jobs: bool = False) -> tuple[list[RunRecord], datetime]:
-    """Return the newest runs of the collection, and the time; those of jobs, which run the others, only with `jobs`."""
+    """Return the newest runs of the collection, and the time; those of jobs, which run the others, only with `jobs`.
+
+    A run whose process is gone without a word is "killed", as far as that can be known on this host.
+    """
     settings = load(path)
     state = make_state(settings.config, settings.base)
     try:
         # A job's run is beside that of its verb; the rest are those that were missed, or had nothing to do.
         wanted = limit if jobs else 4 * limit + 100
         runs = state.runs(collection=settings.config.collection, limit=wanted)
-        return [run for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
+        return [_as_it_is(run) for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
     finally:
         state.close()
+
+
+def _as_it_is(run: RunRecord) -> RunRecord:
+    """Return a run as "killed" where it is under way and its process is gone; nobody was left to record that."""
+    killed = run.outcome == "running" and has_ended(str(run.summary.get("process", "")))
+    return replace(run, outcome="killed") if killed else run

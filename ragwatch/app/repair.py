@@ -4,9 +4,10 @@ from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ragwatch.app import Settings, estimate_plan, holder_name, utc_now
+from ragwatch.app import Settings, estimate_plan, utc_now
 from ragwatch.app.incidents import watch_rules
 from ragwatch.app.policy import rules_of
+from ragwatch.process import own_name
 from ragwatch.watch import watch
 from ragwatch.wiring import make_state
 
@@ -37,7 +38,7 @@ def run_policy(pipeline: "Pipeline", settings: Settings) -> "PolicyReport":
             ledger,
             rules_of(config.policy),
             limits=config.guards.limits,
-            holder=holder_name(),
+            holder=own_name(),
             price=lambda plan: estimate_plan(plan, pipeline, settings),
             routes=told.routes,
             telling=told.telling,

@@ -1,7 +1,6 @@
 """A configuration file, read, and what belongs to this process."""
 
 import os
-import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +29,6 @@ def utc_now() -> datetime:
 def load(path: Path) -> Settings:
     """Read the configuration and the environment. Raises `NotFoundError` and `ConfigError`."""
     return Settings(load_config(path, os.environ), path.absolute())
-
-
-def holder_name() -> str:
-    """Return the name under which this process holds a lease: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def golden_path(settings: Settings, path: Path | None = None) -> Path:

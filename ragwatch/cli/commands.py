@@ -226,9 +226,10 @@ def reindex(
     quiet: QuietOption = False,
 ) -> int:
     """Repair the difference: plan, guards, confirm, apply, verify."""
-    from ragwatch.app import holder_name, interrupted_plan, load, open_pipeline, read_overrides, read_plan
+    from ragwatch.app import interrupted_plan, load, open_pipeline, read_overrides, read_plan
     from ragwatch.app.policy import kept_plan
     from ragwatch.cli.terminal import Terminal
+    from ragwatch.process import own_name
     from ragwatch.reindex import Consent, Selection
     from ragwatch.reindex import reindex as run_reindex
     from ragwatch.render.text import reindex_text
@@ -257,7 +258,7 @@ def reindex(
                 pipeline,
                 Selection(tuple(doc or ()), source, deep),
                 limits=settings.config.guards.limits,
-                holder=holder_name(),
+                holder=own_name(),
                 consent=consent,
                 progress=progress,
             )
@@ -266,13 +267,13 @@ def reindex(
 
 
 def _repair_vectors(terminal: "Terminal", pipeline: "Pipeline", settings: "Settings", consent: "Consent") -> int:
-    from ragwatch.app import holder_name
+    from ragwatch.process import own_name
     from ragwatch.render.audit import vector_repair_text
     from ragwatch.vector_repair import repair_vectors
 
     limits = settings.config.guards.limits
     with terminal.progress() as progress:
-        repair = repair_vectors(pipeline, limits=limits, holder=holder_name(), consent=consent, progress=progress)
+        repair = repair_vectors(pipeline, limits=limits, holder=own_name(), consent=consent, progress=progress)
     terminal.result(vector_repair_text(repair), repair.to_json())
     declined = repair.repair is not None and repair.repair.declined
     return ExitCode.DONE if repair.verified or declined else ExitCode.INCOMPLETE

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 
-from ragwatch.app import Settings, estimate_plan, holder_name, load, open_pipeline, open_state, run_probe, utc_now
+from ragwatch.app import Settings, estimate_plan, load, open_pipeline, open_state, run_probe, utc_now
 from ragwatch.cli.init import render_config
 from ragwatch.cli.terminal import Terminal
 from ragwatch.corpus.identity import normalise
@@ -23,6 +23,7 @@ from ragwatch.index.points import text_of
 from ragwatch.jobs import shipped_folder
 from ragwatch.pipeline import Pipeline
 from ragwatch.probing.runs import accept_baseline
+from ragwatch.process import own_name
 from ragwatch.reindex import plan_repair, reindex
 from ragwatch.render.probe import baseline_text, probe_text
 from ragwatch.render.text import plan_text, reindex_text, scan_text
@@ -201,5 +202,5 @@ def _repair(stage: Stage) -> None:
         stage.terminal.progress() as progress,
     ):
         limits = settings.config.guards.limits
-        report = reindex(pipeline, limits=limits, holder=holder_name(), progress=progress)
+        report = reindex(pipeline, limits=limits, holder=own_name(), progress=progress)
     stage.console.print(reindex_text(report))

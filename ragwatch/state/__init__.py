@@ -8,8 +8,10 @@ makes opening a current database a matter of milliseconds and bulk reads ten tim
 from ragwatch.ports.incidents import Ledger
 
 
-def open_state(url: str) -> Ledger:
+def open_state(url: str, *, process: str = "") -> Ledger:
     """Open the database at `url`, created or upgraded to the current schema first if needed.
+
+    `process` is who starts runs, where that is to be kept of them while they are under way.
 
     `url` is `sqlite:///PATH` (`sqlite:////ABSOLUTE/PATH`) or `postgresql://…` as libpq reads it, also spelt
     `postgres://` or `postgresql+psycopg://`. Missing folders are created. Raises `ConfigError` for any other
@@ -18,4 +20,4 @@ def open_state(url: str) -> Ledger:
     """
     from ragwatch.state.sql_state import SqlState
 
-    return SqlState(url)
+    return SqlState(url, process=process)

@@ -43,12 +43,13 @@ DELETE FROM ragwatch_plan WHERE collection = ? AND digest <> ? AND saved < (
 class History:
     """The methods of `State` about runs, findings and plans."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, process: str) -> None:
         self._database = database
+        self._process: dict[str, Json] = {"process": process} if process else {}
 
     def start_run(self, verb: str, collection: str, now: datetime, summary: Mapping[str, Json] | None) -> str:
         with self._database.writing() as statements:
-            run = _insert_run(statements, verb, collection, now, encode_json(summary or {}))
+            run = _insert_run(statements, verb, collection, now, encode_json({**self._process, **(summary or {})}))
             statements.execute(_DROP_RUNS, collection, run, collection, RUNS_KEPT - 1)
         return run
 

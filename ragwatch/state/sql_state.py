@@ -25,11 +25,11 @@ BUSY_SECONDS = 30.0
 class SqlState:
     """Implements `ragwatch.ports.incidents.Ledger`; its docstrings are the contract, here stands what is added to it.
 
-    History is bounded: 10,000 runs and 50 plans per collection, findings of the newest 50 runs per collection
+    History is bounded: 50,000 runs and 50 plans per collection, findings of the newest 50 runs per collection
     and verb. `finish_run` and `record_findings` raise `NotFoundError` for a run that is not there (any more).
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, url: str, *, process: str = "", busy_seconds: float = BUSY_SECONDS) -> None:
         """Open the database at `url`; see `ragwatch.state.open_state`."""
         self._database = open_database(url, busy_seconds)
         try:
@@ -38,7 +38,7 @@ class SqlState:
             self._database.close()
             raise
         self._documents = DocumentCache(self._database)
-        self._history = History(self._database)
+        self._history = History(self._database, process)
         self._leases = Leases(self._database)
         self._quarantine = Quarantine(self._database)
         self._notes = Notes(self._database)

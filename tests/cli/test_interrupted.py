@@ -66,3 +66,19 @@ def test_a_signal_interrupts_and_the_next_run_finishes(indexed: Workspace, numbe
     indexed.server.always = None
     assert indexed.ragwatch("reindex", "--yes").code == ExitCode.DONE
     assert indexed.ragwatch("scan", "--deep").code == ExitCode.DONE
+
+
+def test_a_run_whose_process_was_killed_is_said_to_be_killed(indexed: Workspace) -> None:
+    indexed.write("new.md", "# New\n\nText.\n")
+    indexed.server.always = Hang(60)
+    asked = len(indexed.server.requests)
+    command = [sys.executable, "-m", "ragwatch", "reindex", "--yes", "--quiet"]
+    with subprocess.Popen(command, cwd=indexed.folder) as child:
+        deadline = time.monotonic() + 120
+        while len(indexed.server.requests) == asked:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "running"
+        child.kill()
+    assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "killed"
+    assert "killed" in indexed.ragwatch("history").out
