@@ -1,23 +1,21 @@
 """A real HTTP server on loopback that answers `/v1/embeddings`, well or badly, as a test asks for.
 
-`server.script` holds what to do with the next requests, one entry each; when it is empty, requests are answered
-properly. `server.always` does it with every request.
+What to do with a request: see `tests.servers.loopback`.
 """
 
 import base64
-import contextlib
 import json
-import socket
-import struct
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ragwatch.ports import Encoder
+from tests.servers.loopback import Exchange, LoopbackServer
+from tests.servers.loopback import Hang as Hang
+from tests.servers.loopback import Raw as Raw
+from tests.servers.loopback import Reset as Reset
+from tests.servers.loopback import Status as Status
 
 
 @dataclass(frozen=True)
@@ -31,47 +29,20 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Status:
-    """Answer with this status code and body."""
-
-    code: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = '{"error": {"message": "scripted", "code": "scripted_failure"}}'
-
-
-@dataclass(frozen=True)
-class Hang:
-    """Say nothing for this long, or until the server stops."""
-
-    seconds: float = 30.0
-
-
-@dataclass(frozen=True)
-class Reset:
-    """Break the connection."""
-
-
-@dataclass(frozen=True)
 class Changed:
     """Answer properly, with the list of entries changed by this function."""
 
     change: Callable[[list[dict[str, Any]]], object]
 
 
-@dataclass(frozen=True)
-class Raw:
-    """Answer 200 with this body."""
-
-    body: str
-
-
 Behaviour = Status | Hang | Reset | Changed | Raw
 
 
-class EmbeddingServer:
+class EmbeddingServer(LoopbackServer[Behaviour]):
     """Serves the vectors of `encoder`; its texts arrive with their prompts already in front."""
 
     def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
         self.encoder = encoder
         self.model = "served-model"
         self.api_key = ""
@@ -80,56 +51,44 @@ class EmbeddingServer:
         self.refused_text = ""
         """A request with a text that contains it: `refusal`."""
         self.refusal = 400
-        self.script: deque[Behaviour] = deque()
-        self.always: Behaviour | None = None
         self.requests: list[Request] = []
-        self.most_at_once = 0
         self.barrier: threading.Barrier | None = None
         """Where set, requests wait for each other here before they are answered."""
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
         self._encoding = threading.Lock()
-        self._now = 0
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self.origin}/v1"
 
     @property
     def batch_sizes(self) -> list[int]:
         return [len(request.texts) for request in self.requests]
 
-    @contextmanager
-    def running(self) -> Iterator["EmbeddingServer"]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.stopping.set()
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
+    def respond(self, exchange: Exchange, body: bytes) -> None:
+        value = json.loads(body)
+        request = Request(exchange.path, dict(exchange.headers), tuple(value["input"]), value)
+        behaviour = self.arrived(request)
+        with self.counted():
+            if self.barrier:
+                self.barrier.wait(timeout=10)
+            exchange.do(self.answer(behaviour, request))
 
     def arrived(self, request: Request) -> Behaviour | None:
         with self.lock:
             self.requests.append(request)
-            return self.script.popleft() if self.script else self.always
+            return self.next_behaviour()
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        with self.lock:
-            self._now += 1
-            self.most_at_once = max(self.most_at_once, self._now)
-        if self.barrier:
-            self.barrier.wait(timeout=10)
-        try:
-            yield
-        finally:
-            with self.lock:
-                self._now -= 1
+    def answer(self, behaviour: Behaviour | None, request: Request) -> Status | Hang | Reset | Raw:
+        if isinstance(behaviour, Hang | Reset | Status):
+            return behaviour
+        if status := self.verdict(request):
+            return status
+        if isinstance(behaviour, Raw):
+            return behaviour
+        entries = self.entries(request)
+        if behaviour:
+            behaviour.change(entries)
+        return Raw(json.dumps({"object": "list", "data": entries, "model": f"{self.model}-0042"}))
 
     def entries(self, request: Request) -> list[dict[str, Any]]:
         with self._encoding:
@@ -160,59 +119,3 @@ class EmbeddingServer:
             body = json.dumps({"error": {"message": "|".join(request.texts), "code": "too_long"}})
             return Status(self.refusal, body=body)
         return None
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: EmbeddingServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that give up waiting are part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        request = Request(self.path, dict(self.headers), tuple(body["input"]), body)
-        owner = self.server.owner
-        behaviour = owner.arrived(request)
-        with owner.counted():
-            self._behave(behaviour, request)
-
-    def _behave(self, behaviour: Behaviour | None, request: Request) -> None:
-        owner = self.server.owner
-        if isinstance(behaviour, Hang):
-            owner.stopping.wait(behaviour.seconds)
-            self.close_connection = True
-            return
-        if isinstance(behaviour, Reset):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            return
-        status = behaviour if isinstance(behaviour, Status) else owner.verdict(request)
-        if status:
-            self._send(status.code, status.body, status.headers)
-        elif isinstance(behaviour, Raw):
-            self._send(200, behaviour.body, {})
-        else:
-            entries = owner.entries(request)
-            if isinstance(behaviour, Changed):
-                behaviour.change(entries)
-            self._send(200, json.dumps({"object": "list", "data": entries, "model": f"{owner.model}-0042"}), {})
-
-    def _send(self, code: int, body: str, headers: Mapping[str, str]) -> None:
-        content = body.encode()
-        with contextlib.suppress(ConnectionError):
-            self.send_response(code)
-            for name, value in {**headers, "Content-Type": "application/json"}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
