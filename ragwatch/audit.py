@@ -27,7 +27,7 @@ from ragwatch.health.bounds import (
 from ragwatch.health.findings import Finding, Severity, Status
 from ragwatch.index.spec import CollectionInfo
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 
 BATCH = 64
 DEFAULT_BOUND = 0.01
@@ -133,11 +133,8 @@ def audit(pipeline: Pipeline, request: AuditRequest | None = None, *, progress: 
     Raises `NotFoundError` where there is no collection, no point, or none in the slice, and what the ports raise.
     """
     run = pipeline.state.start_run("audit", pipeline.collection, pipeline.clock())
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock):
         report = _audit(pipeline, request or AuditRequest(), run, progress)
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock())
-        raise
     pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)

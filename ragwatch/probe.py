@@ -28,7 +28,7 @@ from ragwatch.probing.index import IndexChecks, check_index
 from ragwatch.probing.overlap import Overlap, overlap
 from ragwatch.probing.runs import ProbeRun, accept_run, compare_runs, keep_run, read_baseline
 from ragwatch.probing.similarity import Similarity, Sought, similarity
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 
 AGAIN = 2
 """How often a query that changed is asked again."""
@@ -110,13 +110,10 @@ def probe(
     """
     now = pipeline.clock()
     run = pipeline.state.start_run("probe", pipeline.collection, now)
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock):
         report = Probing(pipeline, queries, retriever, k, progress, meaning).report(
             run, now.isoformat(timespec="seconds")
         )
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock())
-        raise
     keep_run(pipeline.state, report.run, pipeline.clock())
     decided = report.verdict.decision if report.verdict else None
     baseline = read_baseline(pipeline.state, pipeline.collection)

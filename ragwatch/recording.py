@@ -1,6 +1,7 @@
 """How a run that did not come to its end is recorded: by the type of its error, so that nobody has to read texts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 from ragwatch.corpus.identity import Json
@@ -16,12 +17,17 @@ def error_json(error: BaseException) -> dict[str, Json]:
     return kept
 
 
-def record_failure(
-    state: State, run: str, error: BaseException, now: datetime, known: Mapping[str, Json] | None = None
-) -> None:
-    """Finish a run with an error: "failed" by one that is expected, "interrupted" by any other.
+@contextmanager
+def recording_failure(
+    state: State, run: str, clock: Callable[[], datetime], known: Mapping[str, Json] | None = None
+) -> Iterator[None]:
+    """Finish the run where the block raises: as "failed" by what is expected, "interrupted" by anything else.
 
-    `known` is what the run was started with, and stays in its summary.
+    `known` is what the run was started with, and stays in its summary. What was raised is raised on.
     """
-    outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-    state.finish_run(run, outcome, {**(known or {}), **error_json(error)}, now)
+    try:
+        yield
+    except BaseException as error:
+        outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
+        state.finish_run(run, outcome, {**(known or {}), **error_json(error)}, clock())
+        raise

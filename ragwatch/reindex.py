@@ -13,7 +13,7 @@ from ragwatch.health.findings import Status
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
 
 
@@ -197,16 +197,13 @@ def reindex(
     now = pipeline.clock()
     known: dict[str, Json] = {"plan_digest": plan.digest, **(about or {})}
     run = pipeline.state.start_run("reindex", pipeline.collection, now, known)
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock, known):
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
         applied = _apply(pipeline, plan, holder, checkpoint, progress)
         # What was distrusted has been written anew, and is to be compared like any other point.
         believing = replace(pipeline, distrust=None)
         after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock(), known)
-        raise
     elapsed = time.monotonic() - started
     result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))

@@ -20,7 +20,7 @@ from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, Key
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,8 @@ class ScanReport:
 def scan(pipeline: Pipeline, *, deep: bool = False, progress: Progress = no_progress) -> ScanReport:
     """Compare, record the run and its findings, and return the report. Writes nothing to the collection."""
     run = pipeline.state.start_run("scan", pipeline.collection, pipeline.clock())
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock, {"mode": "deep" if deep else "fast"}):
         report = compare(pipeline, run=run, deep=deep, progress=progress)
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock(), {"mode": "deep" if deep else "fast"})
-        raise
     pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)

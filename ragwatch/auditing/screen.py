@@ -10,7 +10,7 @@ from ragwatch.errors import NotFoundError
 from ragwatch.health.cohorts import LEAST_NEIGHBOURS, CohortScreen, Neighbourhood, screen
 from ragwatch.index.points import Labels, labels_of
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 
 SIZE = 400
 NEIGHBOURS = 10
@@ -64,11 +64,8 @@ def screen_cohorts(pipeline: Pipeline, *, size: int = SIZE, progress: Progress =
     least two apart. Raises `NotFoundError` where there is nothing to look at.
     """
     run = pipeline.state.start_run("screen", pipeline.collection, pipeline.clock())
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock):
         report = _screen(pipeline, size, run, progress)
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock())
-        raise
     pipeline.state.finish_run(run, "done", report.to_json(), pipeline.clock())
     return report
 

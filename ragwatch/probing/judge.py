@@ -19,7 +19,7 @@ from ragwatch.probes.evidence import EvidenceState, evidence
 from ragwatch.probes.ragas_adapter import Ragas
 from ragwatch.probes.ragas_types import Judged, JudgeReport, Reason, Sample
 from ragwatch.probing.relevant import names_points, relevant_ids
-from ragwatch.recording import record_failure
+from ragwatch.recording import recording_failure
 
 METRICS = ("context_recall", "context_precision")
 """Asked by default: what retrieval alone can be blamed for."""
@@ -100,11 +100,8 @@ def judge_probe(
     Raises as `Ragas.judge` does; a failure of the judge or of the retriever is counted, never raised.
     """
     run = pipeline.state.start_run("judge", pipeline.collection, pipeline.clock())
-    try:
+    with recording_failure(pipeline.state, run, pipeline.clock):
         report = _judge(pipeline, queries, retriever, ragas, run, k, metrics, progress)
-    except BaseException as error:
-        record_failure(pipeline.state, run, error, pipeline.clock())
-        raise
     summary = {key: value for key, value in report.to_json().items() if key != "judged"}
     pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())
     return report
