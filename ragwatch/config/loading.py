@@ -28,24 +28,26 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
 
     Raises `NotFoundError` where there is no file, and `ConfigError` naming file, line, key, value and rule.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"there is no configuration file {path}",
-            hint="write one: ragwatch init --source DIR --collection NAME; or name one: --config FILE",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+    hint = "write one: ragwatch init --source DIR --collection NAME; or name one: --config FILE"
+    text, values = read_toml(path, NotFoundError(f"there is no configuration file {path}", hint=hint))
     origins = overlay(values, environment)
     try:
         return Config.model_validate(_with_kinds(values))
     except ValidationError as error:
         raise config_error(path, text, error, origins) from None
+
+
+def read_toml(path: Path, missing: NotFoundError) -> tuple[str, dict[str, Any]]:
+    """Return the text of a file, and what it holds. Raises `missing` where there is none, and `ConfigError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise missing from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
 
 
 class _EncoderFile(BaseModel):
@@ -56,16 +58,10 @@ class _EncoderFile(BaseModel):
 
 def load_encoder(path: Path) -> EncoderConfig:
     """Read the `[encoder]` section of a TOML file, without the environment. Raises like `load_config`."""
+    hint = "give a TOML file with an [encoder] section"
+    text, values = read_toml(path, NotFoundError(f"there is no file {path}", hint=hint))
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {path}", hint="give a TOML file with an [encoder] section") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        return _EncoderFile.model_validate(tomllib.loads(text)).encoder
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+        return _EncoderFile.model_validate(values).encoder
     except ValidationError as error:
         raise config_error(path, text, error, {}) from None
 

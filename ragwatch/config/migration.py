@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ragwatch.config.loading import config_error, line_of
+from ragwatch.config.loading import config_error, line_of, read_toml
 from ragwatch.config.sections import ChunkerConfig, Config, EncoderConfig
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, NotFoundError
@@ -46,16 +46,10 @@ def target_config(config: Config, encoder: str | None, chunker: Path | None) -> 
 
 
 def _read(path: Path) -> _TargetFile:
+    hint = "give a TOML file with an [encoder] or a [chunker] table, or the name of a model"
+    text, values = read_toml(path, NotFoundError(f"there is no file {path}", hint=hint))
     try:
-        text = path.read_text(encoding="utf-8")
-        found = _TargetFile.model_validate(tomllib.loads(text))
-    except FileNotFoundError:
-        hint = "give a TOML file with an [encoder] or a [chunker] table, or the name of a model"
-        raise NotFoundError(f"there is no file {path}", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
+        found = _TargetFile.model_validate(values)
     except ValidationError as error:
         raise config_error(path, text, error, {}) from None
     if found.encoder is None and found.chunker is None:
