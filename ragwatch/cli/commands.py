@@ -25,8 +25,10 @@ from ragwatch.cli.options import (
     ConfigOption,
     FailOn,
     JsonOption,
+    OverrideOption,
     QuietOption,
     VerboseOption,
+    YesOption,
     severity_of,
 )
 from ragwatch.cli.probe import baseline_app, probe_app
@@ -216,11 +218,8 @@ def reindex(
     vectors: Annotated[
         bool, typer.Option("--vectors", help="Repair what `ragwatch audit` finds, and audit again.")
     ] = False,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    override: OverrideOption = None,
+    yes: YesOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -288,10 +287,7 @@ def _confirm(
 
         if consented:
             return True
-        if not sys.stdin.isatty():
-            raise ConfigError(
-                "there is no terminal to ask on", hint="look at `ragwatch plan`, then: ragwatch reindex --yes"
-            )
+        terminal.need_input("look at `ragwatch plan`, then: ragwatch reindex --yes")
         with terminal.asking():
             terminal.err.print(plan_text(plan, estimate_plan(plan, pipeline, settings), []))
             return typer.confirm("Apply this plan?", err=True)

@@ -1,13 +1,12 @@
 """`ragwatch golden`: the questions whose answers are known; made, imported, reviewed, and held against traffic."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption, VerboseOption
+from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption, VerboseOption, YesOption
 from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ GoldenOption = Annotated[
     Path | None,
     typer.Option("--golden", help="File of golden queries; probe.golden of the configuration if not given."),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be added; write nothing.")]
 
 
@@ -155,7 +153,7 @@ def review_command(
             with terminal.progress() as progress:
                 after = decide(place.path, pipeline, accept=accept or (), reject=reject or (), progress=progress)
         else:
-            _need_terminal("ragwatch golden review --accept ID, --reject ID; ragwatch golden list shows the ids")
+            terminal.need_input("ragwatch golden review --accept ID, --reject ID; ragwatch golden list shows the ids")
             interview(terminal, place.path, pipeline)
             after = place.file()
     left = [entry.query.id for entry in waiting(after)]
@@ -221,17 +219,11 @@ def _add(
     if dry_run or not lines:
         terminal.notice("nothing was written")
         return
-    if not yes:
-        _need_terminal("look with --dry-run, then add --yes")
-        if not typer.confirm(f"Add {queries(len(lines))} to {place.path}?", err=True):
-            terminal.notice("nothing was written")
-            return
+    question, hint = f"Add {queries(len(lines))} to {place.path}?", "look with --dry-run, then add --yes"
+    if not yes and not terminal.confirm(question, hint):
+        terminal.notice("nothing was written")
+        return
     add_lines(place, lines)
     undecided = any(line.get("reviewed") is False or line.get("needs_review") for line in lines)
     then = "; to decide on them: ragwatch golden review" if undecided else ""
     terminal.notice(f"{queries(len(lines))} added to {place.path}{then}")
-
-
-def _need_terminal(hint: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError("there is no terminal to ask on", hint=hint)

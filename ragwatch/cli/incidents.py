@@ -1,12 +1,15 @@
 """`ragwatch incidents`, and what a person says of one: ack, snooze, resolve."""
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption
 from ragwatch.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ragwatch.health.incidents import Incident
 
 incidents_app = typer.Typer(help="What is wrong, one incident for each cause, since when, and what to type.")
 
@@ -57,12 +60,8 @@ def ack(
 ) -> int:
     """Say that you know: it is not repeated any more, and told again only if it gets worse."""
     from ragwatch.app.incidents import acknowledge
-    from ragwatch.cli.terminal import Terminal
-    from ragwatch.render.incidents import changed_text
 
-    changed = acknowledge(config, incident, by or _user(), note)
-    Terminal(as_json, quiet).result(changed_text(changed, "acknowledged"), changed.to_json())
-    return ExitCode.DONE
+    return _tell(acknowledge(config, incident, by or _user(), note), "acknowledged", as_json, quiet)
 
 
 def snooze(
@@ -76,12 +75,8 @@ def snooze(
 ) -> int:
     """Say nothing of it for a while, except that it is over."""
     from ragwatch.app.incidents import snooze as snooze_incident
-    from ragwatch.cli.terminal import Terminal
-    from ragwatch.render.incidents import changed_text
 
-    changed = snooze_incident(config, incident, length, by or _user(), note)
-    Terminal(as_json, quiet).result(changed_text(changed, "snoozed"), changed.to_json())
-    return ExitCode.DONE
+    return _tell(snooze_incident(config, incident, length, by or _user(), note), "snoozed", as_json, quiet)
 
 
 def resolve(
@@ -94,11 +89,15 @@ def resolve(
 ) -> int:
     """End it by hand; it comes back if it is still seen."""
     from ragwatch.app.incidents import resolve as resolve_incident
+
+    return _tell(resolve_incident(config, incident, by or _user(), note), "resolved", as_json, quiet)
+
+
+def _tell(changed: "Incident", done: str, as_json: bool, quiet: bool) -> int:
     from ragwatch.cli.terminal import Terminal
     from ragwatch.render.incidents import changed_text
 
-    changed = resolve_incident(config, incident, by or _user(), note)
-    Terminal(as_json, quiet).result(changed_text(changed, "resolved"), changed.to_json())
+    Terminal(as_json, quiet).result(changed_text(changed, done), changed.to_json())
     return ExitCode.DONE
 
 

@@ -1,31 +1,33 @@
 """`ragwatch migrate`: to another encoder or chunker, without an outage."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, QuietOption
+from ragwatch.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, OverrideOption, QuietOption, YesOption
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from ragwatch.index.guards import Guard
     from ragwatch.index.migration import Migration
+    from ragwatch.migrate import Confirm
     from ragwatch.migration.steps import MigrationPorts, StepReport
     from ragwatch.ports import CollectionInfo
 
+    Guarded = Callable[[MigrationPorts, Sequence[Guard]], StepReport]
+
+R = TypeVar("R", bound="StepReport | None")
+
 migrate = typer.Typer(help="Move an index to another encoder or chunker without an outage, step by step.")
 
-OverrideOption = Annotated[
-    list[str] | None,
-    typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
-]
 GoldenOption = Annotated[
     Path | None, typer.Option("--golden", help="Golden queries for the gate (JSON Lines); default: golden.jsonl.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+HINT = "add --yes; ragwatch migrate status shows it first"
 
 
 @migrate.command()
@@ -78,12 +80,8 @@ def start(
 ) -> int:
     """Fill the new collection, or go on filling it. The old one stays in service."""
     from ragwatch import migrate as verb
-    from ragwatch.app import read_overrides
 
-    overrides = read_overrides(override or [])
-    run = _Run(config, as_json, quiet)
-    report = run.asked(yes, "Fill {new} now?", lambda ports: verb.start(ports, overrides))
-    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+    return _Run(config, as_json, quiet).agreed(verb.start, override, "Fill {new} now?", yes)
 
 
 @migrate.command()
@@ -147,12 +145,8 @@ def cutover(
 ) -> int:
     """Reconcile, gate where that is due, and switch the alias to the new collection in one request."""
     from ragwatch import migrate as verb
-    from ragwatch.app import read_overrides
 
-    overrides = read_overrides(override or [])
-    run = _Run(config, as_json, quiet)
-    report = run.asked(yes, "Switch {alias} to {new}?", lambda ports: verb.cutover(ports, overrides))
-    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+    return _Run(config, as_json, quiet).agreed(verb.cutover, override, "Switch {alias} to {new}?", yes)
 
 
 @migrate.command()
@@ -168,13 +162,9 @@ def rollback(
 ) -> int:
     """Bring the old collection up to date and switch the alias back to it."""
     from ragwatch import migrate as verb
-    from ragwatch.app import read_overrides
 
-    overrides = read_overrides(override or [])
-    run = _Run(config, as_json, quiet)
-    question = "Switch {alias} back to {old}?"
-    report = run.asked(yes, question, lambda ports: verb.rollback(ports, overrides, stale=stale))
-    return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+    step = partial(verb.rollback, stale=stale)
+    return _Run(config, as_json, quiet).agreed(step, override, "Switch {alias} back to {old}?", yes)
 
 
 @migrate.command()
@@ -187,8 +177,7 @@ def finish(
     """Delete the old collection. From then on there is no rollback."""
     from ragwatch import migrate as verb
 
-    _Run(config, as_json, quiet).reported(lambda ports: verb.finish(ports, _consent(yes)))
-    return ExitCode.DONE
+    return _Run(config, as_json, quiet).deleting(verb.finish, yes)
 
 
 @migrate.command()
@@ -201,64 +190,61 @@ def abandon(
     """Give the migration up and delete the new collection, which is not in service."""
     from ragwatch import migrate as verb
 
-    _Run(config, as_json, quiet).reported(lambda ports: verb.abandon(ports, _consent(yes)))
-    return ExitCode.DONE
+    return _Run(config, as_json, quiet).deleting(verb.abandon, yes)
 
 
 class _Run:
-    """One step: open everything, ask, do it, print where the migration stands then."""
+    """One step: open everything, do it, print where the migration stands then."""
 
     def __init__(self, config: Path, as_json: bool, quiet: bool, *, writing: bool = True) -> None:
-        from ragwatch.app import load
         from ragwatch.cli.terminal import Terminal
 
-        self._settings = load(config)
+        self._config, self._writing = config, writing
         self._terminal = Terminal(as_json, quiet)
-        self._writing = writing
 
-    def asked(self, yes: bool, question: str, step: "Callable[[MigrationPorts], StepReport]") -> "StepReport | None":
-        """As `reported`, after a yes; None after a no."""
+    def agreed(self, step: "Guarded", override: list[str] | None, question: str, yes: bool) -> int:
+        """Do a step after a yes. Return the exit code."""
         from ragwatch import migrate as verb
+        from ragwatch.app import read_overrides
 
-        def ask(ports: "MigrationPorts") -> bool:
-            known = verb.status(ports).migration
-            return _ask(question.format(alias=known.alias, old=known.old.collection, new=known.new.collection))
+        overrides = read_overrides(override or [])
 
-        return self._report(step, (lambda _: True) if yes else ask)
+        def asked(ports: "MigrationPorts") -> "StepReport | None":
+            if not yes:
+                known = verb.status(ports).migration
+                names = {"alias": known.alias, "old": known.old.collection, "new": known.new.collection}
+                if not self._terminal.confirm(question.format_map(names), HINT):
+                    return None
+            return step(ports, overrides)
 
-    def reported(self, step: "Callable[[MigrationPorts], StepReport]") -> "StepReport":
-        report = self._report(step, lambda _: True)
-        assert report is not None
-        return report
+        report = self.reported(asked)
+        return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
 
-    def _report(
-        self, step: "Callable[[MigrationPorts], StepReport]", agreed: "Callable[[MigrationPorts], bool]"
-    ) -> "StepReport | None":
-        from ragwatch.app import utc_now
+    def deleting(self, step: "Callable[[MigrationPorts, Confirm], StepReport]", yes: bool) -> int:
+        """Do a step that asks before it deletes. Return the exit code."""
+
+        def confirm(_migration: "Migration", info: "CollectionInfo | None") -> bool:
+            question = f"Delete collection {info.name} with {info.points:,} points?" if info else "Go on?"
+            return yes or self._terminal.confirm(question, HINT)
+
+        self.reported(lambda ports: step(ports, confirm))
+        return ExitCode.DONE
+
+    def reported(self, step: "Callable[[MigrationPorts], R]") -> "R":
+        """Do a step and print its report; None where it was not agreed to."""
+        from ragwatch.app import load, utc_now
         from ragwatch.app.migrate import configuration_changes, open_migration
         from ragwatch.render.migrate import step_json, step_text
 
+        settings, terminal = load(self._config), self._terminal
         with (
-            self._terminal.progress() as progress,
-            open_migration(self._settings, writing=self._writing, progress=progress) as ports,
+            terminal.progress() as progress,
+            open_migration(settings, writing=self._writing, progress=progress) as ports,
         ):
-            if not agreed(ports):
-                self._terminal.notice("nothing was done")
-                return None
             report = step(ports)
-            changes = configuration_changes(ports, self._settings, report.migration)
-        self._terminal.result(step_text(report, changes, utc_now()), step_json(report, changes))
+            if report is None:
+                terminal.notice("nothing was done")
+                return report
+            changes = configuration_changes(ports, settings, report.migration)
+        terminal.result(step_text(report, changes, utc_now()), step_json(report, changes))
         return report
-
-
-def _ask(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("there is no terminal to ask on", hint="add --yes; ragwatch migrate status shows it first")
-    return typer.confirm(question, err=True)
-
-
-def _consent(yes: bool) -> "Callable[[Migration, CollectionInfo | None], bool]":
-    def agreed(_migration: "Migration", info: "CollectionInfo | None") -> bool:
-        return yes or _ask(f"Delete collection {info.name} with {info.points:,} points?" if info else "Go on?")
-
-    return agreed

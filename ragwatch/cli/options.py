@@ -14,6 +14,11 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every
 FailOn = Annotated[
     str, typer.Option("--fail-on", help="Exit 1 at findings of this severity: info, warning, error, never.")
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="Pass a guard by its name: deletes, empty-source, shrunk-source."),
+]
 DEFAULT_CONFIG = Path("ragwatch.toml")
 
 

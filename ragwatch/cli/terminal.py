@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ragwatch.corpus.identity import Json
+from ragwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Progress as ProgressCallback
@@ -73,6 +75,18 @@ class Terminal:
                 bars.update(tasks[what], completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
             yield show
+        self._bars = None
+
+    def need_input(self, hint: str) -> None:
+        """Raises `ConfigError` with `hint` where there is nobody to ask."""
+        if not sys.stdin.isatty():
+            raise ConfigError("there is no terminal to ask on", hint=hint)
+
+    def confirm(self, question: str, hint: str) -> bool:
+        """Ask, and return whether the answer is yes. Raises like `need_input`."""
+        self.need_input(hint)
+        with self.asking():
+            return typer.confirm(question, err=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
