@@ -20,7 +20,7 @@ from ragwatch.ports import RunRecord, State
 from ragwatch.ports.incidents import Ledger
 from ragwatch.reindex import Consent, ReindexReport, reindex
 from ragwatch.scan import ScanReport, scan
-from ragwatch.watching.proposals import DAILY, last_repair, proposal, propose
+from ragwatch.watching.proposals import DAILY, last_repair, proposal, propose, settle
 
 VERB = "policy"
 """Verb of the runs that keep a decision."""
@@ -97,6 +97,8 @@ def repair_by_policy(
         consent = Consent(confirm=lambda made: judge(made).decision is Decision.REPAIR)
         about: dict[str, Json] = {"by": BY, "policy": verdict.to_json()}
         repair = reindex(pipeline, limits=limits, holder=holder, consent=consent, about=about)
+    if verdict.decision is Decision.NOTHING or (repair is not None and repair.verified):
+        settle(ledger, pipeline.collection, pipeline.clock())
     return PolicyReport(run, pipeline.collection, verdict, plan, estimate, report.complete, proposed, repair)
 
 

@@ -29,6 +29,8 @@ CLAIM_S = 90.0
 FRESH = 0.3
 """Share of a claim after which nothing more is begun under it: what is begun ends before the claim does."""
 _HISTORY = 500
+PROPOSAL = "proposal"
+"""Kind of the note that says when the last repair that was proposed was no longer needed; its key is the collection."""
 _log = logging.getLogger(__name__)
 
 
@@ -157,7 +159,9 @@ class _Call:
         return lane.waiting.popleft() if lane.waiting else None
 
     def prepare(self, message: Message) -> tuple[Message, list[Message]]:
-        """Return the message, marked where its incident was resolved since, and what was sent of its thread before."""
+        """Return the message, marked where it is over what it tells of, and what was sent of its thread before."""
+        if message.event is Event.PROPOSED:
+            return self._proposal(message), []
         if not message.notice.incident:
             return message, []
         known = self.outbox.messages(collection=message.collection, thread=message.thread, limit=_HISTORY)
@@ -166,6 +170,13 @@ class _Call:
         if not ends or message.event is Event.RESOLVED:
             return message, earlier
         return replace(message, notice=replace(message.notice, resolved=min(ends))), earlier
+
+    def _proposal(self, message: Message) -> Message:
+        note = self.notes.note(PROPOSAL, message.collection)
+        settled = note.value.get("settled") if note else None
+        if not isinstance(settled, str) or (at := datetime.fromisoformat(settled)) <= message.notice.at:
+            return message
+        return replace(message, notice=replace(message.notice, resolved=at))
 
     def settle(self, lane: _Lane, message: Message, sending: Future[Mapping[str, Json]]) -> None:
         """Write down what became of a message."""

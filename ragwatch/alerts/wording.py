@@ -21,7 +21,7 @@ _STATES: Final = {
     Event.FORGOTTEN: "gone before it was believed",
     Event.STATUS: "status changed",
     Event.DIGEST: "for information",
-    Event.PROPOSED: "waits for consent",
+    Event.PROPOSED: "awaiting consent",
     Event.TEST: "test",
 }
 _HEADS: Final = {

@@ -18,7 +18,8 @@ from ragwatch.ports.incidents import Ledger
 from ragwatch.watching.notify import address
 
 KIND = "proposal"
-"""Kind of the note that says which plans people were told of, and when; its key is the collection."""
+"""Kind of the note that says which plans people were told of, when, and since when none is needed ("settled"); its key
+is the collection. Deliveries read it too."""
 REMEMBERED = 200
 SHORT = 12
 DAILY = Telling(repeat_every=timedelta(days=1), settle=timedelta())
@@ -40,6 +41,9 @@ class Told:
         note = state.note(KIND, collection)
         if note is None:
             return cls()
+        if "settled" in note.value:
+            # The same plan may be needed again: who deletes points every week makes the same difference every week.
+            return cls(version=note.version)
         digests, at, documents = (note.value.get(name) for name in ("digests", "at", "documents"))
         return cls(
             tuple(str(one) for one in digests) if isinstance(digests, list) else (),
@@ -83,7 +87,9 @@ def propose(
     if told.enough(plan, telling, repaired, now):
         return False
     digest = plan.digest[:SHORT]
-    messages = address(notice, routes, thread=f"plan-{digest}", now=now, quiet=quiet, key=plan.digest)
+    # The same plan may be news a second time, under another version of the note.
+    key = f"{plan.digest} {told.version}"
+    messages = address(notice, routes, thread=f"plan-{digest}", now=now, quiet=quiet, key=key)
     kept: list[Json] = [*told.digests[-REMEMBERED:], digest]
     value: dict[str, Json] = {"digests": kept, "at": now.isoformat(), "documents": plan.totals.documents}
     facts: dict[str, Json] = {"plan_digest": plan.digest, "title": notice.title, "command": notice.command}
@@ -98,6 +104,18 @@ def propose(
         # Another process was quicker, and looked at the same index.
         return False
     return True
+
+
+def settle(state: State, collection: str, now: datetime) -> None:
+    """Keep that nothing waits for consent any more: a proposal that is still to be delivered is no news then."""
+    note = state.note(KIND, collection)
+    if note is None or "settled" in note.value:
+        return
+    try:
+        state.write_note(KIND, collection, {**note.value, "settled": now.isoformat()}, now, expected=note.version)
+    except OvertakenError:
+        # Another process proposes or settles at this moment; the next look at the index does it again.
+        return
 
 
 def last_repair(runs: Sequence[RunRecord]) -> datetime | None:

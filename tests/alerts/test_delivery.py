@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ragwatch.alerts import open_channel
 from ragwatch.alerts.circuit import KIND, LOUD_AFTER
 from ragwatch.alerts.delivery import FIRST_PAUSE, GIVE_UP_AFTER, LONGEST_PAUSE, Delivered, deliver, pause
+from ragwatch.alerts.wording import state
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ChannelBusyError, ChannelClosedError, MessageRefusedError
 from ragwatch.health.incidents import Event
@@ -88,6 +89,19 @@ def test_a_thread_is_sent_in_order_with_what_was_sent_before(desk: Desk) -> None
     assert desk.deliver(channel).sent == channel.ids == ["m000", "m001", "m002", "m003"]
     assert channel.earlier == [[], ["m000"], ["m000", "m001"], ["m000", "m001", "m002"]]
     assert desk.of("m003").receipt == {"number": 4}
+
+
+def test_a_proposal_that_nobody_needs_any_more_is_not_sent_as_one(desk: Desk) -> None:
+    told = replace(STALE, incident="", event=Event.PROPOSED)
+    desk.queue(message(Event.PROPOSED, notice=told, id="early", at=START, thread="plan-a"))
+    desk.state.write_note(
+        "proposal", "handbook", {"settled": (START + timedelta(hours=1)).isoformat()}, START, expected=0
+    )
+    desk.queue(message(Event.PROPOSED, notice=told, id="late", at=START + timedelta(hours=2), thread="plan-b"))
+    channel = FakeChannel()
+    desk.deliver(channel)
+    assert {one.id: one.notice.resolved for one in channel.sent} == {"early": settled, "late": None}
+    assert state(channel.sent[0].notice).startswith("was awaiting consent, resolved at")
 
 
 def test_nothing_overtakes_a_message_that_waits(desk: Desk) -> None:

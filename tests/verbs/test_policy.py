@@ -123,6 +123,20 @@ def test_a_difference_that_has_grown_is_proposed_again(world: World) -> None:
     assert proposed == [True, False, True, False, True, False, True]
 
 
+def test_the_same_difference_is_proposed_again_once_it_was_gone(world: World) -> None:
+    before = dict(world.bench.documents)
+    told: list[PolicyReport] = []
+    for _ in range(2):
+        world.edit(text="Once more")
+        told.append(world.run(Rules()))
+        world.bench.documents.update(before)
+        world.now += timedelta(minutes=5)
+        assert world.run(Rules()).verdict.decision is Decision.NOTHING
+    assert told[0].plan.digest == told[1].plan.digest
+    assert [report.proposed for report in told] == [True, True]
+    assert len(world.messages) == 2
+
+
 def test_after_a_repair_the_next_difference_is_news(world: World) -> None:
     world.edit()
     assert world.run(Rules()).proposed
