@@ -94,9 +94,8 @@ def test_a_thread_is_sent_in_order_with_what_was_sent_before(desk: Desk) -> None
 def test_a_proposal_that_nobody_needs_any_more_is_not_sent_as_one(desk: Desk) -> None:
     told = replace(STALE, incident="", event=Event.PROPOSED)
     desk.queue(message(Event.PROPOSED, notice=told, id="early", at=START, thread="plan-a"))
-    desk.state.write_note(
-        "proposal", "handbook", {"settled": (START + timedelta(hours=1)).isoformat()}, START, expected=0
-    )
+    settled = START + timedelta(hours=1)
+    desk.state.write_note("proposal", "handbook", {"settled": settled.isoformat()}, START, expected=0)
     desk.queue(message(Event.PROPOSED, notice=told, id="late", at=START + timedelta(hours=2), thread="plan-b"))
     channel = FakeChannel()
     desk.deliver(channel)
