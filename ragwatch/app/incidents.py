@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from ragwatch.app import Settings, load, utc_now
 from ragwatch.app.freshness import objectives_of
+from ragwatch.app.pipelines import as_it_is
 from ragwatch.app.policy import routes_of
 from ragwatch.config.base import read_duration
 from ragwatch.config.daemon import AlertsConfig, DaemonConfig, MaintenanceConfig
@@ -131,7 +132,8 @@ def _caught_up(path: Path) -> Iterator[tuple[Ledger, Settings, datetime]]:
 def current_status(path: Path) -> KnownStatus:
     """Compute the status from the state database alone, after following what has finished."""
     with _caught_up(path) as (ledger, settings, now):
-        return known_status(ledger, settings.config.collection, now, overdue=overdue_after(settings.config.daemon))
+        known = known_status(ledger, settings.config.collection, now, overdue=overdue_after(settings.config.daemon))
+        return replace(known, last={line: run and as_it_is(run) for line, run in known.last.items()})
 
 
 def list_incidents(path: Path, *, ended: bool = False) -> IncidentList:

@@ -77,12 +77,12 @@ def past_runs(path: Path, limit: int, *, jobs: bool = False) -> tuple[list[RunRe
         # A job's run is beside that of its verb; the rest are those that were missed, or had nothing to do.
         wanted = limit if jobs else 4 * limit + 100
         runs = state.runs(collection=settings.config.collection, limit=wanted)
-        return [_as_it_is(run) for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
+        return [as_it_is(run) for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
     finally:
         state.close()
 
 
-def _as_it_is(run: RunRecord) -> RunRecord:
+def as_it_is(run: RunRecord) -> RunRecord:
     """Return a run as "killed" where it is under way and its process is gone; nobody was left to record that."""
     killed = run.outcome == "running" and has_ended(str(run.summary.get("process", "")))
     return replace(run, outcome="killed") if killed else run

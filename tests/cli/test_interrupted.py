@@ -82,3 +82,4 @@ def test_a_run_whose_process_was_killed_is_said_to_be_killed(indexed: Workspace)
         child.kill()
     assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "killed"
     assert "killed" in indexed.ragwatch("history").out
+    assert "killed" in indexed.ragwatch("status").out
