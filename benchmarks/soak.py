@@ -83,8 +83,12 @@ main()
 """The daemon, where a day has five minutes: the runs of a day that the watch remembers are those of so many here."""
 READING_S = 60.0
 MAY_GROW_KB = 200.0
-"""Per 100 runs: at 125 runs a day 90 MB in a year, about what the daemon takes at its start. A leak of one record of a
-run, or of one finding, is well below; one of a page, a connection or a summary of each run is well above."""
+"""Per 100 runs: at 125 runs a day 90 MB in a year, less than twice what the daemon takes at its start. A leak of a
+page, a connection or a summary in each run is above; smaller ones are for `tests/daemon/test_growth.py`."""
+
+BY_CHANCE = 2
+"""Descriptors or threads: an open database is three files, and not every half meets a moment without one. A leak of
+one in fifty runs is six by the end."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,9 @@ class Trend:
     def of(readings: Sequence[Reading], name: str) -> "Trend":
         sizes = [getattr(reading, name) * 1024 for reading in readings]
         line = linregress([reading.runs for reading in readings], sizes)
-        numbers = line.slope * 100, 2 * line.stderr * 100, min(sizes), max(sizes)
+        # Of what never changes the library knows no error.
+        error = 2 * line.stderr * 100 if min(sizes) < max(sizes) else 0.0
+        numbers = line.slope * 100, error, min(sizes), max(sizes)
         return Trend(*(round(float(number), 1) for number in numbers))
 
     @property
@@ -131,7 +137,7 @@ def faults(readings: Sequence[Reading]) -> Iterator[str]:
     half = len(readings) // 2
     for name in ("descriptors", "threads"):
         before, after = (min(getattr(one, name) for one in part) for part in (readings[:half], readings[half:]))
-        if after > before:
+        if after > before + BY_CHANCE:
             yield f"{name}: {before} at rest, later {after}"
 
 
