@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ragwatch.corpus.identity import Json
+from ragwatch.errors import OvertakenError
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident
 from ragwatch.health.standing import LastLook, standing
@@ -12,6 +14,8 @@ from ragwatch.ports.incidents import Ledger
 from ragwatch.watching.notes import STATUS
 
 DEEP = "last deep scan"
+DEEP_SCAN = "deep_scan"
+"""Kind of the note that keeps the newest deep scan; its key is the collection. Hundreds of fast ones come between."""
 
 OVERDUE: Mapping[str, timedelta] = {
     "scan": timedelta(days=1),
@@ -49,14 +53,12 @@ def known_status(
     the newest audit found stay found until an audit finds none: no scan sees them. What was said of the collection
     that a migration has taken out of service says nothing of the one that is in service now.
     """
-    scans = state.runs(collection=collection, verb="scan", limit=200)
-    scan = next(iter(scans), None)
+    scan = next(iter(state.runs(collection=collection, verb="scan", limit=1)), None)
     repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
     audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
     # An audit that failed or was killed says nothing, and takes nothing back.
     concluded = newest_run(state, collection, "audit", lambda run: "status" in run.summary)
-    deep = next((run for run in scans if run.summary.get("mode") == "deep" and run.outcome == "done"), None)
-    last = {"last scan": scan, DEEP: deep, "last audit": audit, "last reindex": repair}
+    last = {"last scan": scan, DEEP: _deep_scan(state, collection), "last audit": audit, "last reindex": repair}
     switched = _last_switch(state, collection)
     scan, repair, concluded = (run if run and run.started > switched else None for run in (scan, repair, concluded))
     status = _status(scan, repair)
@@ -85,6 +87,33 @@ def newest_run(state: State, collection: str, verb: str, fits: Callable[[RunReco
         if len(found) < limit:
             break
     return None
+
+
+def remember_deep_scan(state: State, run: RunRecord) -> None:
+    """Keep a deep scan that came to its end, however many fast ones follow."""
+    note = state.note(DEEP_SCAN, run.collection)
+    ended = run.finished or run.started
+    value: dict[str, Json] = {
+        "run": run.id,
+        "started": run.started.isoformat(),
+        "finished": ended.isoformat(),
+        "summary": dict(run.summary),
+    }
+    try:
+        state.write_note(DEEP_SCAN, run.collection, value, ended, expected=note.version if note else 0)
+    except OvertakenError:
+        # Another deep scan has ended at this moment; either will do.
+        return
+
+
+def _deep_scan(state: State, collection: str) -> RunRecord | None:
+    note = state.note(DEEP_SCAN, collection)
+    if note is None:
+        return None
+    started, finished = (datetime.fromisoformat(str(note.value[name])) for name in ("started", "finished"))
+    summary = note.value["summary"]
+    kept = summary if isinstance(summary, dict) else {}
+    return RunRecord(str(note.value["run"]), "scan", collection, started, finished, "done", kept)
 
 
 def _last_switch(state: State, collection: str) -> datetime:

@@ -18,8 +18,9 @@ from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
 from ragwatch.index.migration import KIND as MIGRATION
 from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
+from ragwatch.known import remember_deep_scan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import CollectionInfo, Key
+from ragwatch.ports import CollectionInfo, Key, RunRecord
 from ragwatch.recording import recording_failure
 
 
@@ -63,13 +64,18 @@ class ScanReport:
 
 def scan(pipeline: Pipeline, *, deep: bool = False, progress: Progress = no_progress) -> ScanReport:
     """Compare, record the run and its findings, and return the report. Writes nothing to the collection."""
-    run = pipeline.state.start_run("scan", pipeline.collection, pipeline.clock())
+    started = pipeline.clock()
+    run = pipeline.state.start_run("scan", pipeline.collection, started)
     with recording_failure(pipeline.state, run, pipeline.clock, {"mode": "deep" if deep else "fast"}):
         report = compare(pipeline, run=run, deep=deep, progress=progress)
     pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)
-    pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())
+    ended = pipeline.clock()
+    pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, ended)
+    if deep and report.complete:
+        made = RunRecord(run, "scan", pipeline.collection, started, ended, "done", summary)
+        remember_deep_scan(pipeline.state, made)
     return report
 
 

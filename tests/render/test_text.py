@@ -11,12 +11,13 @@ from rich.console import Console, RenderableType
 
 from ragwatch.app.doctor import Check
 from ragwatch.apply import Applied
+from ragwatch.corpus.identity import Json
 from ragwatch.errors import ExitCode
 from ragwatch.estimate import Estimate
 from ragwatch.health.findings import Finding, Kind, Status
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
-from ragwatch.known import known_status
+from ragwatch.known import known_status, remember_deep_scan
 from ragwatch.ports import RunRecord
 from ragwatch.reindex import ReindexReport
 from ragwatch.render.doctor import doctor_text
@@ -84,7 +85,9 @@ RUNS = [
 def known() -> RenderableType:
     state = MemoryState()
     run = state.start_run("scan", "docs", NOW - timedelta(hours=2))
-    state.finish_run(run, "done", {"status": "degraded", "mode": "deep", "counts": {"stale": 2}}, NOW)
+    summary: dict[str, Json] = {"status": "degraded", "mode": "deep", "counts": {"stale": 2}}
+    state.finish_run(run, "done", summary, NOW)
+    remember_deep_scan(state, RunRecord(run, "scan", "docs", NOW - timedelta(hours=2), NOW, "done", summary))
     return status_text(known_status(state, "docs", NOW))
 
 
