@@ -13,7 +13,7 @@ from ragwatch.fencing import AttendedEncoder, HeldLease, fenced, held_lease
 from ragwatch.ports import Lease
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_state import MemoryState
-from tests.fakes.memory_store import MemoryStore
+from tests.fakes.memory_store import MemoryStore, MemoryWorld
 from tests.verbs.bench import START, Bench
 
 SECOND = timedelta(seconds=1)
@@ -182,3 +182,19 @@ def test_a_lease_that_is_lost_while_the_encoder_works_stops_the_repair_before_it
         bench.reindex()
     assert [point.payload for point in bench.store.scroll()] == [point.payload for point in before]
     assert scene.runs(limit=1)[0].outcome == "failed"
+
+
+def test_of_two_with_different_state_databases_the_later_one_writes_and_the_earlier_one_stops() -> None:
+    world = MemoryWorld()
+    one, other = (Bench(MemoryStore(world=world), {"a.md": "# A\n\nText."}, state=MemoryState()) for _ in range(2))
+    one.reindex()
+    for bench in (one, other):
+        bench.documents["a.md"] = "# A\n\nAnother text."
+
+    def meanwhile(step: str) -> None:
+        if step == "before upsert":
+            assert other.reindex().verified
+
+    with pytest.raises(LeaseLostError):
+        one.reindex(checkpoint=meanwhile)
+    assert one.scan(deep=True).findings == ()
