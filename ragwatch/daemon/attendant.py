@@ -150,11 +150,14 @@ class Attendant:
                 self.refused = error
                 wait = RENEWED_EVERY
             except LeaseLostError as error:
-                log.error("%s", error.fact, extra={"collection": self.name})
+                self.refused = None
+                self._complain(error.fact)
             except RagwatchError as error:
-                self.fault = error
+                # Who had the collection before says nothing of what is wrong now.
+                self.refused, self.fault = None, error
                 self._complain(error.fact)
             except Exception as error:
+                self.refused = None
                 self._complain(f"{type(error).__name__}: {error}")
                 log.exception("collection %s is not attended", self.name)
             self.held = False

@@ -1,9 +1,11 @@
 """Takes tasks through the worker: a few at a time, each ending in exactly one value, whatever goes wrong."""
 
+import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty
 from threading import Lock, Thread
 from typing import Generic, TypeVar
@@ -192,7 +194,7 @@ class Run(Generic[T]):
         except JudgeFailedError as failure:
             job.failure = job.failure or failure
         except Exception as error:  # noqa: BLE001 - see above
-            detail = error.fact if isinstance(error, RagwatchError) else type(error).__name__
+            detail = error.fact if isinstance(error, RagwatchError) else _fault(error)
             reason = Reason.INTERNAL_ERROR if "prompt" in message else Reason.EMBEDDING_FAILED
             job.failure = job.failure or JudgeFailedError(reason, detail)
         with self._counting:
@@ -234,3 +236,9 @@ class Run(Generic[T]):
             self.worker = self._start()
         except RagwatchError as error:
             self.stopped = self.stopped or (Reason.WORKER_DIED, f"it cannot be started again: {error.fact}")
+
+
+def _fault(error: BaseException) -> str:
+    """Return type and place of a fault of our own; its text may hold what was asked, or a secret."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -109,7 +109,8 @@ class CallableRetriever:
     def retrieve(self, query: str, k: int) -> list[Passage]:
         try:
             answer = self._call(query, k)
-        except Exception as error:  # noqa: BLE001 - the user's program may raise anything; each call is counted as failed
+        # The user's program may raise anything, and may try to end the process; each call is counted as failed.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             raise RetrieverError(f"{self._target} raised {type(error).__name__}: {error}") from None
         return read_passages(answer, k, self._target)
 

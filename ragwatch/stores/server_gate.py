@@ -63,7 +63,7 @@ class WriteGate:
         except NotFoundError:
             return
         except NotPermittedError:
-            log.info("the API key may not manage aliases: writes are fenced by the state database alone")
+            log.warning("the API key may not manage aliases: writes are fenced by the state database alone")
             self._wanted = False
             return
         self._alias = mine

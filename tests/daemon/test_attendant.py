@@ -14,7 +14,7 @@ from ragwatch.daemon.attendant import Attendant, Stop
 from ragwatch.daemon.board import Board
 from ragwatch.daemon.circuit import Circuit
 from ragwatch.daemon.pages import _ready
-from ragwatch.errors import StateError
+from ragwatch.errors import LeaseHeldError, StateError
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), StateError("the database is damaged")])
@@ -48,6 +48,31 @@ def test_alerts_that_fail_hold_back_the_heartbeat_until_they_work(
         stop.asked.set()
         one._tell_now.set()
         thread.join(60)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), StateError("the database is damaged")])
+def test_what_is_wrong_now_is_shown_and_not_who_had_the_collection_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    config = tmp_path / "ragwatch.toml"
+    config.write_text(f'collection = "docs"\n[[sources]]\nname = "docs"\npath = "{tmp_path}"\n')
+    one = Attendant(config, "test", Stop(), first=load(config), secrets=lambda _: None)
+    errors = iter([LeaseHeldError("somebody has it"), error])
+    shown: list[bytes] = []
+
+    def session() -> None:
+        found = next(errors, None)
+        if found is None:
+            one._stop.asked.set()
+            return
+        raise found
+
+    monkeypatch.setattr(one, "_session", session)
+    monkeypatch.setattr(one, "_pause", lambda seconds: shown.append(_ready([one]).body))
+    one._attend()
+    assert b"somebody has it" in shown[0]
+    assert str(error).encode() in shown[1]
+    assert b"somebody" not in shown[1]
 
 
 def wait_for(happened: Callable[[], bool]) -> None:

@@ -48,12 +48,13 @@ def test_anything_else_is_a_failed_call(answer: Any) -> None:
         read_passages(answer, 3, "it")
 
 
-def test_a_callable_that_raises_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [KeyError("x"), SystemExit(0)])
+def test_a_callable_that_raises_is_a_failed_call(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def broken(query: str, k: int) -> list[str]:
-        raise KeyError(query)
+        raise error
 
     monkeypatch.setattr(json, "broken", broken, raising=False)
-    with pytest.raises(RetrieverError, match=r"json:broken raised KeyError"):
+    with pytest.raises(RetrieverError, match=rf"json:broken raised {type(error).__name__}"):
         CallableRetriever("json:broken").retrieve("x", 3)
 
 

@@ -101,7 +101,9 @@ def _token(secret: str, claims: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
-def test_a_key_for_one_collection_alone_writes_without_the_alias(grpc: bool) -> None:
+def test_a_key_for_one_collection_alone_writes_without_the_alias_and_says_so(
+    caplog: pytest.LogCaptureFixture, grpc: bool
+) -> None:
     with running_qdrant(CURRENT, api_key="secret-of-a-test", settings={"SERVICE__JWT_RBAC": "true"}) as server:
 
         def keyed(key: str) -> QdrantStore:
@@ -115,6 +117,10 @@ def test_a_key_for_one_collection_alone_writes_without_the_alias(grpc: bool) -> 
         narrow.upsert([point(1)])
         narrow.fence(None)
         assert ids(list(whole.scroll())) == [numbered(1)]
+        said = [(one.levelname, one.message) for one in caplog.records if one.name == "ragwatch.stores"]
+        assert said == [
+            ("WARNING", "the API key may not manage aliases: writes are fenced by the state database alone")
+        ]
         whole.close()
         narrow.close()
 
