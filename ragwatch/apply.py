@@ -48,6 +48,8 @@ class Applied:
     upserted: int = 0
     deleted: int = 0
     payload_updates: int = 0
+    kept: list[str] = field(default_factory=list)
+    """Ids of points that were to be deleted and were not: another writer had given them another revision."""
     quarantined: dict[str, str] = field(default_factory=dict)
     """Document key → why the encoder refused it."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -289,8 +291,9 @@ class Application:
             ids = sorted(deletion.id for deletion in deletions if (deletion.revision or "") == revision)
             for batch in batched(ids, WRITE_BATCH):
                 self.checkpoint("before delete")
-                self.pipeline.store.delete(batch, revision=revision or None)
-                self.applied.deleted += len(batch)
+                kept = self.pipeline.store.delete(batch, revision=revision or None)
+                self.applied.kept.extend(kept)
+                self.applied.deleted += len(batch) - len(kept)
                 self.checkpoint("after delete")
 
     def _remember(self, diffs: Sequence[DocumentDiff]) -> None:

@@ -78,21 +78,35 @@ def reserved_parent(layout: Layout) -> str | None:
 
 def labels_of(payload: Mapping[str, Json], layout: Layout) -> Labels | None:
     """Return the point's reserved fields, or None for a point that ragwatch did not write."""
-    parent = reserved_parent(layout)
-    holder = payload.get(parent) if parent else payload
-    found = holder.get(RESERVED) if isinstance(holder, Mapping) else None
-    if not isinstance(found, Mapping) or not isinstance(found.get("doc"), str):
+    found = _reserved(payload, layout)
+    if not isinstance(found.get("doc"), str):
         return None
     occurrence = found.get("n")
     return Labels(
         document=str(found["doc"]),
-        revision=str(found.get("rev", "")),
+        revision=revision_of(payload, layout) or "",
         digest=str(found.get("digest", "")),
         occurrence=occurrence if isinstance(occurrence, int) else -1,
         encoder=str(found.get("encoder", "")),
         sketch=str(found.get("sketch", "")),
         written_at=str(found.get("at", "")),
     )
+
+
+def revision_of(payload: Mapping[str, Json], layout: Layout) -> str | None:
+    """Return the recorded revision as plans and deletes name it, or None where there is none.
+
+    One that is no text, which ragwatch never writes, is named by its text form, so that it can be deleted too.
+    """
+    found = _reserved(payload, layout).get("rev")
+    return None if found in (None, "") else str(found)
+
+
+def _reserved(payload: Mapping[str, Json], layout: Layout) -> Mapping[str, Json]:
+    parent = reserved_parent(layout)
+    holder = payload.get(parent) if parent else payload
+    found = holder.get(RESERVED) if isinstance(holder, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 TEXT_KEY = {Layout.PLAIN: "text", Layout.LANGCHAIN: "page_content", Layout.HAYSTACK: "content"}

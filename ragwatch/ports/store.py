@@ -49,6 +49,9 @@ class Store(Protocol):
 
     Every write returns only when it is durable and visible to reads. Ids are UUID strings, or unsigned integers
     in decimal.
+    Every write names points by id and carries its values. None depends on a condition that the store evaluates,
+    since a log may be replayed on another state: what a write depends on is read just before it, and decided here.
+    What another writer changes in between is overwritten or deleted; a comparison afterwards shows it.
     Raises `UnreachableError` when the server cannot be reached or refuses the credentials, `StoreBusyError`
     when the embedded store is open elsewhere, `StoreError` otherwise; `NotFoundError` where the collection does
     not exist (except `describe`).
@@ -84,8 +87,11 @@ class Store(Protocol):
         """
         ...
 
-    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
-        """Return those of `ids` that exist, with payload, in any order."""
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
+        """Return those of `ids` that exist, in any order.
+
+        With `payload=False` only the reserved `_ragwatch` part of the payload comes along.
+        """
         ...
 
     def sample(self, count: int) -> list[str]:
@@ -103,14 +109,16 @@ class Store(Protocol):
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         """Replace the given top-level payload keys of each existing point; other keys and the vector stay.
 
-        Ids that do not exist are passed over.
+        Ids that do not exist are passed over, also where one is deleted meanwhile. A null that is not stored yet is
+        written with the rest of the payload as it was just read.
         """
         ...
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
-        """Delete those of `ids` whose `Key.REVISION` still equals `revision` (None: still have no revision).
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+        """Delete those of `ids` whose revision is still `revision` (None: that still have none); return the others.
 
-        The condition is evaluated by the store together with the delete, not before it.
+        The points are read again just before they are deleted, by id. Returned are the ids of points that exist and
+        were kept, because their revision is another by now (`ragwatch.index.points.revision_of`).
         """
         ...
 

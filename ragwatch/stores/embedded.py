@@ -21,8 +21,10 @@ from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, 
 from ragwatch.stores.embedded_sparse import check_encoder, fused, sparse_config, sparse_vectors
 from ragwatch.stores.points import (
     PayloadWrite,
+    as_seen,
     check_vectors,
     field_path,
+    merged_updates,
     native_id,
     payload_size,
     payload_writes,
@@ -221,12 +223,13 @@ class EmbeddedStore:
             if offset is None:
                 return
 
-    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
         shard, found = self._shard(), []
+        shown: bool | list[str] = True if payload else [reserved_path(self._layout)]
         wanted: list[edge.PointId] = list(dict.fromkeys(native_id(one) for one in ids))
         for start in range(0, len(wanted), PAGE):
             with engine(shard.path, "fetch points"):
-                records = shard.engine.retrieve(wanted[start : start + PAGE], True, vectors)
+                records = shard.engine.retrieve(wanted[start : start + PAGE], shown, vectors)
             found += [self._stored(record) for record in records]
         return found
 
@@ -295,37 +298,32 @@ class EmbeddedStore:
         return edge.Point(native_id(point.id), vector, dict(point.payload))
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
-        shard = self._shard()
-        size = sum(payload_size(point_id, payload) for point_id, payload in updates)
-        operations = [self._operation(write) for write in payload_writes(updates, self.fetch, self._layout)]
-        if operations:
-            self._ask()
-        with shard.writing(size, "set payloads") as opened:
-            for operation in operations:
-                opened.update(operation)
+        shard, merged = self._shard(), merged_updates(updates)
+        writes = payload_writes(merged, self.fetch(list(merged)))
+        if not writes:
+            return
+        self._ask()
+        with shard.writing(sum(payload_size(one.id, one.payload) for one in writes), "set payloads") as opened:
+            for write in writes:
+                opened.update(_operation(write))
 
-    def _operation(self, write: PayloadWrite) -> edge.UpdateOperation:
-        # A missing point named by id is an error; a filter passes over it.
-        ids = [native_id(write.id)]
-        if write.whole:
-            condition = self._with_revision(ids, write.revision)
-            return edge.UpdateOperation.overwrite_payload_by_filter(condition, write.payload)
-        return edge.UpdateOperation.set_payload_by_filter(
-            edge.Filter(must=[edge.HasIdCondition(set(ids))]), write.payload
-        )
-
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
-        shard, wanted = self._shard(), [native_id(one) for one in ids]
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+        shard, wanted = self._shard(), list(dict.fromkeys(ids))
+        kept: list[str] = []
         for start in range(0, len(wanted), PAGE):
-            condition = self._with_revision(wanted[start : start + PAGE], revision)
-            self._ask()
-            with shard.writing(0, "delete points") as opened:
-                opened.update(edge.UpdateOperation.delete_points_by_filter(condition))
+            points = self.fetch(wanted[start : start + PAGE], payload=False)
+            same, other = as_seen(points, revision, self._layout)
+            kept += other
+            if same:
+                self._ask()
+                with shard.writing(0, "delete points") as opened:
+                    opened.update(edge.UpdateOperation.delete_points([native_id(one) for one in same]))
+        return tuple(kept)
 
-    def _with_revision(self, ids: Sequence[int | str], revision: str | None) -> edge.Filter:
-        where = Where(Key.REVISION, () if revision is None else (revision,))
-        field = _field(field_path(Key.REVISION, self._layout), where)
-        return edge.Filter(must=[edge.HasIdCondition(set(ids)), field])
+
+def _operation(write: PayloadWrite) -> edge.UpdateOperation:
+    change = edge.UpdateOperation.overwrite_payload if write.whole else edge.UpdateOperation.set_payload
+    return change([native_id(write.id)], write.payload)
 
 
 def _field(path: str, where: Where) -> "edge.ConditionType":

@@ -2,14 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreError
-from ragwatch.index.points import RESERVED, Key, StoredPoint, reserved_parent
+from ragwatch.index.points import RESERVED, Key, StoredPoint, reserved_parent, revision_of
 from ragwatch.index.spec import Layout
 
 MAX_NUMBER = 2**64 - 1
@@ -93,49 +93,49 @@ def check_vectors(points: Sequence[StoredPoint], dimension: int) -> None:
             raise StoreError(f"the vector of point {point.id} holds NaN or infinity")
 
 
+def as_seen(points: Sequence[StoredPoint], revision: str | None, layout: Layout) -> tuple[list[str], list[str]]:
+    """Return the ids of those `points` whose revision is `revision`, and of those that have another."""
+    same: list[str] = []
+    other: list[str] = []
+    for point in points:
+        (same if revision_of(point.payload, layout) == revision else other).append(point.id)
+    return same, other
+
+
 @dataclass(frozen=True, slots=True)
 class PayloadWrite:
-    """One payload change: `payload` is merged by top-level key, or is the `whole` payload from now on.
-
-    A whole payload was computed from what the point held at `revision` and is written only while that holds.
-    """
+    """One payload change: `payload` is merged by top-level key, or is the `whole` payload from now on."""
 
     id: str
     payload: dict[str, Json]
     whole: bool = False
-    revision: str | None = None
 
 
-def payload_writes(
-    updates: Sequence[tuple[str, Mapping[str, Json]]],
-    fetch: Callable[[Sequence[str]], Sequence[StoredPoint]],
-    layout: Layout,
-) -> list[PayloadWrite]:
-    """Say how each update is to be written so that nulls survive, one write per id.
+def merged_updates(updates: Sequence[tuple[str, Mapping[str, Json]]]) -> dict[str, dict[str, Json]]:
+    """Return one update per id, in the store's form; the last value of a key wins.
+
+    Raises `StoreError` for an id or a payload that no store can carry.
+    """
+    merged: dict[str, dict[str, Json]] = {}
+    for point_id, payload in updates:
+        payload_size(point_id, payload)
+        merged.setdefault(str(native_id(point_id)), {}).update(payload)
+    return merged
+
+
+def payload_writes(updates: Mapping[str, Mapping[str, Json]], held: Sequence[StoredPoint]) -> list[PayloadWrite]:
+    """Say how each update of a point that is `held` is to be written so that nulls survive; others are left out.
 
     Qdrant's merge takes a top-level null as "remove this key", while an upsert stores it. To keep a repaired
     point equal to a freshly written one, a null that is already stored is left out of the merge, and a null
     that is not costs a whole rewrite.
     """
-    merged: dict[str, dict[str, Json]] = {}
-    for point_id, payload in updates:
-        merged.setdefault(point_id, {}).update(payload)
-    with_nulls = [point_id for point_id, payload in merged.items() if None in payload.values()]
-    held = {point.id: point.payload for point in fetch(with_nulls)} if with_nulls else {}
-    path = field_path(Key.REVISION, layout)
     writes = []
-    for point_id, payload in merged.items():
-        if None not in payload.values():
-            writes.append(PayloadWrite(point_id, payload))
-            continue
-        current = held.get(str(native_id(point_id)))
-        if current is None:
-            continue
+    for point in held:
+        payload, current = updates[point.id], point.payload
         news = {key: value for key, value in payload.items() if value is not None or current.get(key, "") is not None}
         if None in news.values():
-            revision = field_value(current, path)
-            whole = {**current, **payload}
-            writes.append(PayloadWrite(point_id, whole, True, revision if isinstance(revision, str) else None))
+            writes.append(PayloadWrite(point.id, {**current, **payload}, whole=True))
         elif news:
-            writes.append(PayloadWrite(point_id, news))
+            writes.append(PayloadWrite(point.id, news))
     return writes

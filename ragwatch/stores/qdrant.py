@@ -31,7 +31,7 @@ class QdrantStore:
     ) -> None:
         self._session = ServerSession(collection, settings, sleep)
         self._reads = ServerReads(self._session)
-        self._writes = ServerWrites(self._session, self._reads.fetch)
+        self._writes = ServerWrites(self._session, self._reads)
 
     def describe(self) -> CollectionInfo | None:
         try:
@@ -100,8 +100,8 @@ class QdrantStore:
     ) -> Iterator[StoredPoint]:
         return self._reads.scroll(where, vectors=vectors, payload=payload)
 
-    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
-        return self._reads.fetch(ids, vectors=vectors)
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
+        return self._reads.fetch(ids, vectors=vectors, payload=payload)
 
     def sample(self, count: int) -> list[str]:
         return self._reads.sample(count)
@@ -112,8 +112,8 @@ class QdrantStore:
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         self._writes.set_payload(updates)
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
-        self._writes.delete(ids, revision=revision)
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+        return self._writes.delete(ids, revision=revision)
 
     def search(
         self,

@@ -149,7 +149,8 @@ class ServerReads:
             if offset is None:
                 return
 
-    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
+        shown = True if payload else [reserved_path(self._layout)]
         wanted = list(dict.fromkeys(native_id(one) for one in ids))
         found: list[StoredPoint] = []
         start = 0
@@ -158,7 +159,7 @@ class ServerReads:
             part = wanted[start : start + size]
             selector = self._vector_selector(vectors)
             records = client.retrieve(
-                self._collection, part, with_payload=True, with_vectors=selector, consistency=MAJORITY
+                self._collection, part, with_payload=shown, with_vectors=selector, consistency=MAJORITY
             )
             return len(part), records
 

@@ -7,12 +7,19 @@ from typing import TypeVar
 from qdrant_client import QdrantClient, models
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import StoreError
+from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import StoredPoint, text_of
-from ragwatch.stores.points import PayloadWrite, check_vectors, native_id, payload_size, payload_writes
+from ragwatch.stores.points import (
+    PayloadWrite,
+    as_seen,
+    check_vectors,
+    merged_updates,
+    native_id,
+    payload_size,
+    payload_writes,
+)
 from ragwatch.stores.server_calls import RequestRefusedError
-from ragwatch.stores.server_filters import with_ids, with_revision
-from ragwatch.stores.server_reads import NUMBER_BYTES
+from ragwatch.stores.server_reads import NUMBER_BYTES, ServerReads
 from ragwatch.stores.server_session import ServerSession
 from ragwatch.stores.server_sparse import ServerSparse, sparse_vectors
 from ragwatch.stores.sparse import SPARSE_FACTOR, check_whole
@@ -22,18 +29,21 @@ T = TypeVar("T")
 BATCH = 500
 BATCH_BYTES = 8_000_000
 """A quarter of what servers accept by default; payloads are measured, vectors estimated from above."""
-DELETE_BATCH = 1000
+ID_BYTES = 40
+"""A UUID in JSON, with its comma."""
+VANISHING = 5
+"""Times that payloads are begun anew because a point of theirs was deleted meanwhile."""
 
 # Reads at majority see the write at once, and no write overtakes another, on a cluster too.
 STRONG = models.WriteOrdering.STRONG
 
 
 class ServerWrites:
-    """The writing half of a `Store`. `fetch` reads points by id."""
+    """The writing half of a `Store`. `reads` is asked just before what depends on the present state is written."""
 
-    def __init__(self, session: ServerSession, fetch: Callable[[Sequence[str]], Sequence[StoredPoint]]) -> None:
+    def __init__(self, session: ServerSession, reads: ServerReads) -> None:
         self._session = session
-        self._fetch = fetch
+        self._reads = reads
         self._collection = session.collection
         self._layout = session.settings.layout
         self._vector_name = session.settings.vector_name
@@ -61,35 +71,44 @@ class ServerWrites:
         )
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
-        for point_id, payload in updates:
-            payload_size(point_id, payload)
-        writes = payload_writes(updates, self._fetch, self._layout)
-        rows = [(self._operation(write), payload_size(write.id, write.payload)) for write in writes]
-        self._batched(
-            rows,
-            lambda batch, client, target: client.batch_update_points(target, batch, wait=True, ordering=STRONG),
-            "set payloads in",
+        merged = list(merged_updates(updates).items())
+        for start in range(0, len(merged), BATCH):
+            self._relabel(dict(merged[start : start + BATCH]))
+
+    def _relabel(self, updates: Mapping[str, Mapping[str, Json]]) -> None:
+        for _ in range(VANISHING):
+            writes = payload_writes(updates, self._reads.fetch(list(updates)))
+            rows = [(_operation(write), payload_size(write.id, write.payload)) for write in writes]
+            try:
+                self._batched(
+                    rows,
+                    lambda batch, client, target: client.batch_update_points(target, batch, wait=True, ordering=STRONG),
+                    "set payloads in",
+                )
+            except NotFoundError:
+                # One of the points was deleted since it was read, which ends a batch there: look again, go on.
+                continue
+            return
+        raise StoreError(
+            f"points of collection {self._collection!r} keep vanishing while their payloads are set",
+            hint="another program deletes them: stop it, then run this again",
         )
 
-    def _operation(self, write: PayloadWrite) -> models.UpdateOperation:
-        # A missing point named by id fails the whole batch; a filter passes over it.
-        ids = [native_id(write.id)]
-        if write.whole:
-            change = models.SetPayload(payload=write.payload, filter=with_revision(ids, write.revision, self._layout))
-            return models.OverwritePayloadOperation(overwrite_payload=change)
-        return models.SetPayloadOperation(set_payload=models.SetPayload(payload=write.payload, filter=with_ids(ids)))
-
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
-        wanted = [native_id(one) for one in ids]
-        size = min(DELETE_BATCH, self._session.shape().max_values)
-        for start in range(0, len(wanted), size):
-            condition = with_revision(wanted[start : start + size], revision, self._layout)
-            self._delete(models.FilterSelector(filter=condition))
-
-    def _delete(self, selector: models.FilterSelector) -> None:
-        self.write(
-            lambda client, target: client.delete(target, selector, wait=True, ordering=STRONG), "delete points of"
-        )
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+        wanted = list(dict.fromkeys(ids))
+        kept: list[str] = []
+        for start in range(0, len(wanted), BATCH):
+            points = self._reads.fetch(wanted[start : start + BATCH], payload=False)
+            same, other = as_seen(points, revision, self._layout)
+            kept += other
+            self._batched(
+                [(native_id(one), ID_BYTES) for one in same],
+                lambda batch, client, target: client.delete(
+                    target, models.PointIdsList(points=list(batch)), wait=True, ordering=STRONG
+                ),
+                "delete points of",
+            )
+        return tuple(kept)
 
     def create_payload_index(self, path: str) -> None:
         keyword = models.PayloadSchemaType.KEYWORD
@@ -140,3 +159,10 @@ class ServerWrites:
         if sparse is not None and named is not None:
             vector = {self._vector_name: numbers, named.name: sparse}
         return models.PointStruct(id=native_id(point.id), vector=vector, payload=dict(point.payload))
+
+
+def _operation(write: PayloadWrite) -> models.UpdateOperation:
+    change = models.SetPayload(payload=write.payload, points=[native_id(write.id)])
+    if write.whole:
+        return models.OverwritePayloadOperation(overwrite_payload=change)
+    return models.SetPayloadOperation(set_payload=change)

@@ -163,10 +163,14 @@ class MemoryStore:
                 shown = copy.deepcopy(held) if payload else self._reserved_only(held)
                 yield StoredPoint(point_id, shown, vector.copy() if vectors else None)
 
-    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
         points = self._found.points
         return [
-            StoredPoint(one, copy.deepcopy(points[one][0]), points[one][1].copy() if vectors else None)
+            StoredPoint(
+                one,
+                copy.deepcopy(points[one][0]) if payload else self._reserved_only(points[one][0]),
+                points[one][1].copy() if vectors else None,
+            )
             for one in dict.fromkeys(_canonical(one) for one in ids)
             if one in points
         ]
@@ -242,12 +246,17 @@ class MemoryStore:
             if _canonical(point_id) in points:
                 points[_canonical(point_id)][0].update(copy.deepcopy(dict(payload)))
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> None:
-        points = self._found.points
+    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+        held = {point.id: self._revision(point.payload) for point in self.fetch(ids, payload=False)}
         self._check(0.0)
-        for point_id in (_canonical(one) for one in ids):
-            if point_id in points and self._value(points[point_id][0], Key.REVISION) == revision:
-                del points[point_id]
+        for point_id, found in held.items():
+            if found == revision:
+                self._found.points.pop(point_id, None)
+        return tuple(point_id for point_id, found in held.items() if found != revision)
+
+    def _revision(self, payload: Mapping[str, Json]) -> str | None:
+        found = self._value(payload, Key.REVISION)
+        return None if found in (None, "") else str(found)
 
     # -- payloads ----------------------------------------------------------------------------------------------
 

@@ -46,6 +46,32 @@ class Lease:
             raise LeaseLostError("no longer ours")
 
 
+class Meanwhile:
+    """A fence within which another writer writes once: between the last reading of a write and its first request."""
+
+    def __init__(self, store: Store, write: Callable[[], object]) -> None:
+        self.struck = self._armed = False
+        self._write = write
+        store.fence(self)
+        # Taking the fence asks too.
+        self._armed = True
+
+    def __call__(self, timeout_s: float) -> None:
+        if self._armed:
+            self._armed, self.struck = False, True
+            self._write()
+
+
+def _another(stores: Stores, store: Store) -> Store | None:
+    """Return another writer's store of the same collection; None where the embedded engine lets nobody else in."""
+    other = stores.open(_name(store))
+    try:
+        other.describe()
+    except StoreBusyError:
+        return None
+    return other
+
+
 class WriteContract:
     """Upserts, payload changes and deletes."""
 
@@ -137,14 +163,47 @@ class WriteContract:
 
     def test_delete_removes_points_whose_revision_is_as_seen(self, stores: Stores) -> None:
         store = stores.filled([point(1), point(2, revision="r2"), point(3), foreign(4)])
-        store.delete([numbered(i) for i in (1, 2, 4, 9)], revision="r1")
+        kept = store.delete([numbered(i) for i in (1, 2, 4, 9)], revision="r1")
+        assert sorted(kept) == [numbered(2), numbered(4)]
         assert ids(list(store.scroll())) == [numbered(2), numbered(3), numbered(4)]
 
     def test_delete_spares_a_point_that_was_rewritten_meanwhile(self, stores: Stores) -> None:
         store = stores.filled([point(1)])
         store.upsert([point(1, revision="r2")])
-        store.delete([numbered(1)], revision="r1")
+        assert store.delete([numbered(1)], revision="r1") == (numbered(1),)
         assert len(store.fetch([numbered(1)])) == 1
+
+    def test_delete_names_by_its_text_a_revision_that_is_none(self, stores: Stores) -> None:
+        store = stores.filled([point(1)])
+        store.upsert([StoredPoint(numbered(2), {"_ragwatch": {"doc": "docs:a", "rev": 7}}, vector(1.0))])
+        assert store.delete([numbered(1), numbered(2)], revision="7") == (numbered(1),)
+        assert ids(list(store.scroll())) == [numbered(1)]
+
+    def test_what_another_writes_between_reading_and_deleting_is_deleted(self, stores: Stores) -> None:
+        store = stores.filled([point(1), point(2)])
+        other = _another(stores, store)
+        if other is None:
+            return
+        window = Meanwhile(store, lambda: other.upsert([point(1, revision="r2")]))
+        assert store.delete([numbered(1)], revision="r1") == ()
+        assert window.struck
+        assert ids(list(store.scroll())) == [numbered(2)]
+
+    @pytest.mark.parametrize("value", ["new", None], ids=["merged", "whole"])
+    def test_set_payload_passes_over_points_that_another_deletes_meanwhile(
+        self, stores: Stores, value: str | None
+    ) -> None:
+        store = stores.filled([point(i) for i in range(600)])
+        other, gone = _another(stores, store), [numbered(i) for i in (0, 5, 6, 599)]
+        if other is None:
+            return
+        window = Meanwhile(store, lambda: other.delete(gone, revision="r1"))
+        store.set_payload([(numbered(i), {"added": value, "position": i}) for i in range(600)])
+        assert window.struck
+        found = {one.id: one.payload for one in store.scroll()}
+        assert len(found) == 596
+        assert all(payload["added"] == value for payload in found.values())
+        assert found[numbered(598)]["position"] == 598
 
     def test_delete_without_a_revision_removes_points_that_still_have_none(self, stores: Stores) -> None:
         store = stores.filled([point(1), foreign(2), foreign(3), point(4)])

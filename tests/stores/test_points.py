@@ -1,7 +1,6 @@
 """Ids, sizes and payload changes, apart from any store."""
 
 import uuid
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +8,18 @@ from hypothesis import strategies as st
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreError
-from ragwatch.index.points import Key, StoredPoint
+from ragwatch.index.points import Key, StoredPoint, labels_of
 from ragwatch.index.spec import Layout
-from ragwatch.stores.points import PayloadWrite, field_path, id_order, native_id, payload_size, payload_writes
+from ragwatch.stores.points import (
+    PayloadWrite,
+    as_seen,
+    field_path,
+    id_order,
+    merged_updates,
+    native_id,
+    payload_size,
+    payload_writes,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,15 +69,11 @@ def test_the_size_is_that_of_the_json_in_bytes() -> None:
 
 
 def _writes(current: dict[str, Json], update: dict[str, Json]) -> list[PayloadWrite]:
-    def fetch(ids: Sequence[str]) -> list[StoredPoint]:
-        return [StoredPoint(one, current) for one in ids if one == "1"]
-
-    return payload_writes([("1", update), ("2", {"gone": None})], fetch, Layout.PLAIN)
+    return payload_writes({"1": update, "2": {"gone": None}}, [StoredPoint("1", current)])
 
 
-def test_a_payload_without_nulls_is_merged_without_reading() -> None:
-    writes = payload_writes([("1", {"a": 1})], lambda ids: pytest.fail("read"), Layout.PLAIN)
-    assert writes == [PayloadWrite("1", {"a": 1})]
+def test_a_payload_is_merged_and_points_that_are_gone_are_left_out() -> None:
+    assert _writes({"a": 0, "b": 2}, {"a": 1}) == [PayloadWrite("1", {"a": 1})]
 
 
 def test_a_null_that_is_stored_already_is_left_out() -> None:
@@ -77,7 +81,32 @@ def test_a_null_that_is_stored_already_is_left_out() -> None:
     assert _writes({"a": None}, {"a": None}) == []
 
 
-def test_a_new_null_rewrites_the_payload_only_while_the_revision_holds() -> None:
+def test_a_new_null_rewrites_the_payload_as_it_was_read() -> None:
     current: dict[str, Json] = {"a": 1, "c": 3, "_ragwatch": {"rev": "r1"}}
-    whole: dict[str, Json] = {**current, "a": None}
-    assert _writes(current, {"a": None}) == [PayloadWrite("1", whole, whole=True, revision="r1")]
+    assert _writes(current, {"a": None}) == [PayloadWrite("1", {**current, "a": None}, whole=True)]
+
+
+def test_the_updates_of_one_point_are_one_whatever_the_form_of_its_id() -> None:
+    one, same = "4BE0643F1D98573B97CDCA98A65347DD", "4be0643f-1d98-573b-97cd-ca98a65347dd"
+    assert merged_updates([(one, {"a": 1, "b": 1}), ("7", {}), (same, {"b": 2})]) == {same: {"a": 1, "b": 2}, "7": {}}
+
+
+@pytest.mark.parametrize(
+    ("rev", "revision"),
+    [("r1", "r1"), (None, None), ("", None), (7, "7"), (["r1"], "['r1']"), (True, "True")],
+    ids=repr,
+)
+def test_points_are_told_apart_by_the_revision_that_a_plan_names(rev: Json, revision: str | None) -> None:
+    points = [StoredPoint("1", {"_ragwatch": {"rev": rev}}), StoredPoint("2", {"_ragwatch": {"rev": "other"}})]
+    assert as_seen(points, revision, Layout.PLAIN) == (["1"], ["2"])
+    inside = [StoredPoint(one.id, {"meta": dict(one.payload)}) for one in points]
+    assert as_seen(inside, revision, Layout.HAYSTACK) == (["1"], ["2"])
+    labels = labels_of({"_ragwatch": {"doc": "docs:a", "rev": rev}}, Layout.PLAIN)
+    assert labels is not None
+    assert (labels.revision or None) == revision
+
+
+@pytest.mark.parametrize("payload", [{}, {"_ragwatch": None}, {"_ragwatch": "text"}, {"_ragwatch": [{"rev": "r1"}]}])
+def test_a_point_without_labels_has_no_revision(payload: dict[str, Json]) -> None:
+    assert as_seen([StoredPoint("1", payload)], None, Layout.PLAIN) == (["1"], [])
+    assert as_seen([StoredPoint("1", payload)], "r1", Layout.PLAIN) == ([], ["1"])
