@@ -50,6 +50,7 @@ class Applied:
     payload_updates: int = 0
     kept: list[str] = field(default_factory=list)
     """Ids of points that were to be deleted and were not: another writer had given them another revision."""
+    deleted_points: set[str] = field(default_factory=set)
     quarantined: dict[str, str] = field(default_factory=dict)
     """Document key → why the encoder refused it."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -58,6 +59,20 @@ class Applied:
     @property
     def reused_vectors(self) -> int:
         return max(0, self.upserted - self.encoded_chunks)
+
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(
+            self.encoded_chunks + other.encoded_chunks,
+            self.encoded_tokens + other.encoded_tokens,
+            self.encode_s + other.encode_s,
+            self.upserted + other.upserted,
+            self.deleted + other.deleted,
+            self.payload_updates + other.payload_updates,
+            self.kept + other.kept,
+            self.deleted_points | other.deleted_points,
+            self.quarantined | other.quarantined,
+            self.skipped | other.skipped,
+        )
 
 
 @dataclass
@@ -294,6 +309,7 @@ class Application:
                 kept = self.pipeline.store.delete(batch, revision=revision or None)
                 self.applied.kept.extend(kept)
                 self.applied.deleted += len(batch) - len(kept)
+                self.applied.deleted_points.update({*batch} - {*kept})
                 self.checkpoint("after delete")
 
     def _remember(self, diffs: Sequence[DocumentDiff]) -> None:

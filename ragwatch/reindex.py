@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ragwatch.apply import Application, Applied, Checkpoint, authorised, no_checkpoint
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, RefusedError
+from ragwatch.errors import LeaseHeldError, NotFoundError, RefusedError
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
 from ragwatch.health.collection_findings import MIGRATE, MIGRATING, unwritten_remedy
 from ragwatch.health.findings import Status
@@ -14,6 +14,7 @@ from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.recording import recording_failure
+from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
 
 
@@ -40,6 +41,23 @@ class Consent:
 
 
 @dataclass(frozen=True)
+class Restored:
+    """The second pass over documents that had lost points or labels while they were repaired."""
+
+    documents: tuple[str, ...]
+    applied: Applied
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "documents": list(self.documents),
+            "encoded_chunks": self.applied.encoded_chunks,
+            "upserted": self.applied.upserted,
+            "deleted": self.applied.deleted,
+            "payload_updates": self.applied.payload_updates,
+        }
+
+
+@dataclass(frozen=True)
 class ReindexReport:
     """The outcome of one repair."""
 
@@ -55,6 +73,8 @@ class ReindexReport:
     elapsed_s: float
     declined: bool = False
     """The plan was shown and consent was not given; nothing was written."""
+    restored: Restored | None = None
+    """What was written once more, because the verification found it lost; it is counted in `applied` too."""
 
     def to_json(self) -> dict[str, Json]:
         done = self.applied
@@ -70,6 +90,8 @@ class ReindexReport:
             "upserted": done.upserted,
             "deleted": done.deleted,
             "payload_updates": done.payload_updates,
+            "kept": sorted(done.kept),
+            "restored": self.restored.to_json() if self.restored else None,
             "quarantined": [{"document": key, "reason": why} for key, why in sorted(done.quarantined.items())],
             "skipped": [{"document": key, "reason": why} for key, why in sorted(done.skipped.items())],
             "status": str(self.status),
@@ -174,6 +196,8 @@ def reindex(
 ) -> ReindexReport:
     """Repair the difference between corpus and index, and verify it.
 
+    What the verification finds lost of what the sources hold, because another writer changed points between our
+    reading and our writing, is brought back once within what was agreed to, and verified again.
     `holder` names this process in the lease; `about` is kept in the run (who decided, and why), and so are the
     findings that the verification left. Raises `RefusedError` (a guard, a conflict, a plan that no longer
     holds), `LeaseHeldError` (another process applies), and whatever the ports raise; nothing that was
@@ -203,9 +227,17 @@ def reindex(
         # What was distrusted has been written anew, and is to be compared like any other point.
         believing = replace(pipeline, distrust=None)
         after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
+        restored = None
+        if lost := _lost(believing, plan, applied, after, limits, agreed):
+            restored = _restore(believing, lost, holder, checkpoint, progress)
+        if restored is not None:
+            applied += restored.applied
+            after = compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
     elapsed = time.monotonic() - started
-    result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
+    result = ReindexReport(
+        run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed, restored=restored
+    )
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
@@ -219,6 +251,30 @@ def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, 
         _refuse_another_collection(pipeline)
         attended = replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended))
         return Application(attended, plan, held, checkpoint, progress).run()
+
+
+def _lost(
+    pipeline: Pipeline, plan: Plan, applied: Applied, after: ScanReport, limits: Limits, agreed: Consent
+) -> Plan | None:
+    """Return the plan that brings back what the verification found lost, within guards and consent, or None."""
+    if plan.empty or after.plan.empty or after.conflicts:
+        return None
+    lost = restoration(pipeline, plan, applied, after.plan)
+    if agreed.saved is not None:
+        planned = {change.document: change.revision for change in plan.changes}
+        lost = replace(lost, changes=tuple(c for c in lost.changes if c.revision == planned[c.document]))
+    return None if lost.empty or unexcused(breaches(lost, limits), agreed.overrides) else lost
+
+
+def _restore(
+    pipeline: Pipeline, lost: Plan, holder: str, checkpoint: Checkpoint, progress: Progress
+) -> Restored | None:
+    """Apply it; None where another process holds the lease by now, and repairs."""
+    try:
+        applied = _apply(pipeline, lost, holder, checkpoint, progress)
+    except LeaseHeldError:
+        return None
+    return Restored(tuple(change.document for change in lost.changes), applied)
 
 
 def _refuse_another_collection(pipeline: Pipeline) -> None:

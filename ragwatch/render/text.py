@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -178,6 +178,7 @@ def reindex_text(report: ReindexReport) -> RenderableType:
             f"relabelled {done.payload_updates:,}, deleted {done.deleted:,}; {duration(report.elapsed_s)}"
         )
     ]
+    parts += _other_writers(report)
     parts += [Text(f"quarantined  {key}: {why}", style="yellow") for key, why in sorted(done.quarantined.items())]
     if report.verified:
         parts.append(
@@ -189,6 +190,20 @@ def reindex_text(report: ReindexReport) -> RenderableType:
         parts.append(Text.assemble(("NOT VERIFIED", "bold red"), "  run `ragwatch reindex` again for what is left:"))
         parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
     return Group(*parts)
+
+
+def _other_writers(report: ReindexReport) -> Iterator[Text]:
+    """Yield what was met of another writer's work."""
+    if report.restored:
+        documents, again = number(len(report.restored.documents), "document"), report.restored.applied
+        yield Text(
+            f"restored     {documents} changed by another writer meanwhile: {number(again.upserted, 'point')} written, "
+            f"{again.payload_updates:,} relabelled once more",
+            style="yellow",
+        )
+    if report.applied.kept:
+        kept = number(len(report.applied.kept), "point")
+        yield Text(f"kept         {kept} that another writer had changed since the plan was made", style="yellow")
 
 
 def run_line(run: RunRecord | None, now: datetime) -> str:

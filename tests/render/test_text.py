@@ -19,7 +19,7 @@ from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
 from ragwatch.known import known_status, remember_deep_scan
 from ragwatch.ports import RunRecord
-from ragwatch.reindex import ReindexReport
+from ragwatch.reindex import ReindexReport, Restored
 from ragwatch.render.doctor import doctor_text
 from ragwatch.render.incidents import status_text
 from ragwatch.render.text import history_text, plan_text, reindex_text, scan_text
@@ -67,6 +67,7 @@ PLAN = Plan(
 )  # fmt: skip
 SCAN = ScanReport("run", "docs", "fast", Status.DEGRADED, True, 41, 230, 1000, FINDINGS, PLAN, (), 1.25)
 APPLIED = Applied(encoded_chunks=2, encoded_tokens=200, encode_s=1.0, upserted=3, deleted=600, payload_updates=2)
+RESTORED = Restored(("docs:a.md",), Applied(encoded_chunks=1, upserted=1, payload_updates=3))
 REINDEX = ReindexReport("run", "docs", PLAN, APPLIED, Status.HEALTHY, True, (), 75.0)
 
 
@@ -111,6 +112,9 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
             remaining=("docs:a.md: it changed after it was planned",),
             applied=replace(APPLIED, quarantined={"docs:b.md": "the encoder refuses 1 of its chunks: HTTP 400"}),
         )
+    ),
+    "reindex_restored": lambda: reindex_text(
+        replace(REINDEX, restored=RESTORED, applied=replace(APPLIED, kept=["p1", "p2"]))
     ),
     "status": known,
     "history": lambda: history_text(RUNS, NOW),
