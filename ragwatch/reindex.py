@@ -90,7 +90,7 @@ class ReindexReport:
             "upserted": done.upserted,
             "deleted": done.deleted,
             "payload_updates": done.payload_updates,
-            "kept": sorted(done.kept),
+            "kept": [*sorted(done.kept)],
             "restored": self.restored.to_json() if self.restored else None,
             "quarantined": [{"document": key, "reason": why} for key, why in sorted(done.quarantined.items())],
             "skipped": [{"document": key, "reason": why} for key, why in sorted(done.skipped.items())],

@@ -11,7 +11,7 @@ from ragwatch.index.spec import Distance
 from ragwatch.ports import Store, Where
 from tests.stores.contract import DIMENSION, MANIFEST, Stores, foreign, ids, numbered, point, vector
 
-WRITES: dict[str, Callable[[Store, Store], None]] = {
+WRITES: dict[str, Callable[[Store, Store], object]] = {
     "upsert": lambda store, _: store.upsert([point(2)]),
     "set payload": lambda store, _: store.set_payload([(numbered(1), {"text": "other"})]),
     "set payload whole": lambda store, _: store.set_payload([(numbered(1), {"text": None})]),

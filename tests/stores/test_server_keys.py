@@ -64,7 +64,7 @@ def test_the_read_only_key_suffices_for_reading_and_not_for_writing(
     assert reader.facet(Key.REVISION) == {"r1": 1}
     assert ids(list(reader.scroll(Where(Key.DOCUMENT, ("docs:a",)), vectors=True))) == [numbered(1)]
     assert reader.search(vector(1.0), 1)
-    writes: list[Callable[[], None]] = [
+    writes: list[Callable[[], object]] = [
         lambda: reader.upsert([point(2)]),
         lambda: reader.delete([numbered(1)], revision="r1"),
         lambda: reader.switch_alias("alias", "docs"),
