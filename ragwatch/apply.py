@@ -302,15 +302,14 @@ class Application:
         return confirmed
 
     def _delete_points(self, deletions: Sequence[Deletion]) -> None:
-        for revision in sorted({deletion.revision or "" for deletion in deletions}):
-            ids = sorted(deletion.id for deletion in deletions if (deletion.revision or "") == revision)
-            for batch in batched(ids, WRITE_BATCH):
-                self.checkpoint("before delete")
-                kept = self.pipeline.store.delete(batch, revision=revision or None)
-                self.applied.kept.extend(kept)
-                self.applied.deleted += len(batch) - len(kept)
-                self.applied.deleted_points.update({*batch} - {*kept})
-                self.checkpoint("after delete")
+        revisions = {deletion.id: deletion.revision or None for deletion in deletions}
+        for batch in batched(sorted(revisions), WRITE_BATCH):
+            self.checkpoint("before delete")
+            kept = self.pipeline.store.delete(batch, revision=revisions)
+            self.applied.kept.extend(kept)
+            self.applied.deleted += len(batch) - len(kept)
+            self.applied.deleted_points.update({*batch} - {*kept})
+            self.checkpoint("after delete")
 
     def _remember(self, diffs: Sequence[DocumentDiff]) -> None:
         collection, state = self.pipeline.collection, self.pipeline.state

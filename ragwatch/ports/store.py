@@ -29,6 +29,9 @@ class Hit:
     payload: Mapping[str, Json]
 
 
+Revision = str | None | Mapping[str, str | None]
+"""The revision that points must have, the same one for all or one by id; None where they must have none."""
+
 WriteCheck = Callable[[float], None]
 """Told how many seconds a write request may take; raises where it must not be sent."""
 
@@ -114,7 +117,7 @@ class Store(Protocol):
         """
         ...
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+    def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         """Delete those of `ids` whose revision is still `revision` (None: that still have none); return the others.
 
         The points are read again just before they are deleted, by id. Returned are the ids of points that exist and

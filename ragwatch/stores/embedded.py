@@ -15,7 +15,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import Key, StoredPoint, Vectors, text_of
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Hybrid, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Hit, Hybrid, Revision, Scalar, Where, WriteCheck
 from ragwatch.stores.embedded_folder import Record, StoreFolder, check_name
 from ragwatch.stores.embedded_shard import WRITE_RESERVE, FreeBytes, OpenShard, check_room, engine, free_bytes
 from ragwatch.stores.embedded_sparse import check_encoder, fused, sparse_config, sparse_vectors
@@ -307,7 +307,7 @@ class EmbeddedStore:
             for write in writes:
                 opened.update(_operation(write))
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+    def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         shard, wanted = self._shard(), list(dict.fromkeys(ids))
         kept: list[str] = []
         for start in range(0, len(wanted), PAGE):

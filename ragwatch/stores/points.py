@@ -11,6 +11,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreError
 from ragwatch.index.points import RESERVED, Key, StoredPoint, reserved_parent, revision_of
 from ragwatch.index.spec import Layout
+from ragwatch.ports import Revision
 
 MAX_NUMBER = 2**64 - 1
 """The largest numeric point id."""
@@ -93,12 +94,13 @@ def check_vectors(points: Sequence[StoredPoint], dimension: int) -> None:
             raise StoreError(f"the vector of point {point.id} holds NaN or infinity")
 
 
-def as_seen(points: Sequence[StoredPoint], revision: str | None, layout: Layout) -> tuple[list[str], list[str]]:
+def as_seen(points: Sequence[StoredPoint], revision: Revision, layout: Layout) -> tuple[list[str], list[str]]:
     """Return the ids of those `points` whose revision is `revision`, and of those that have another."""
+    expected = revision if isinstance(revision, Mapping) else {point.id: revision for point in points}
     same: list[str] = []
     other: list[str] = []
     for point in points:
-        (same if revision_of(point.payload, layout) == revision else other).append(point.id)
+        (same if revision_of(point.payload, layout) == expected[point.id] else other).append(point.id)
     return same, other
 
 

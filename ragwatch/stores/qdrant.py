@@ -9,7 +9,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Hybrid, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Hit, Hybrid, Revision, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_path
 from ragwatch.stores.server_gate import all_aliases, without_gates
 from ragwatch.stores.server_reads import ServerReads
@@ -112,7 +112,7 @@ class QdrantStore:
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         self._writes.set_payload(updates)
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+    def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         return self._writes.delete(ids, revision=revision)
 
     def search(

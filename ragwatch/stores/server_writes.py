@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient, models
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import StoredPoint, text_of
+from ragwatch.ports import Revision
 from ragwatch.stores.points import (
     PayloadWrite,
     as_seen,
@@ -94,7 +95,7 @@ class ServerWrites:
             hint="another program deletes them: stop it, then run this again",
         )
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+    def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         wanted = list(dict.fromkeys(ids))
         kept: list[str] = []
         for start in range(0, len(wanted), BATCH):

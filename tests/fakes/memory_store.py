@@ -12,7 +12,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import LeaseLostError, NotFoundError, StoreError
 from ragwatch.index.points import RESERVED, Key, StoredPoint, Vectors, text_of
 from ragwatch.index.spec import Distance, Layout, Manifest
-from ragwatch.ports import CollectionInfo, Fusion, Hit, Hybrid, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Fusion, Hit, Hybrid, Revision, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_value
 from ragwatch.stores.sparse import Sparse, SparseSettings, check_searched, check_whole
 
@@ -246,13 +246,14 @@ class MemoryStore:
             if _canonical(point_id) in points:
                 points[_canonical(point_id)][0].update(copy.deepcopy(dict(payload)))
 
-    def delete(self, ids: Sequence[str], *, revision: str | None) -> tuple[str, ...]:
+    def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         held = {point.id: self._revision(point.payload) for point in self.fetch(ids, payload=False)}
+        expected = revision if isinstance(revision, Mapping) else dict.fromkeys(held, revision)
         self._check(0.0)
         for point_id, found in held.items():
-            if found == revision:
+            if found == expected[point_id]:
                 self._found.points.pop(point_id, None)
-        return tuple(point_id for point_id, found in held.items() if found != revision)
+        return tuple(point_id for point_id, found in held.items() if found != expected[point_id])
 
     def _revision(self, payload: Mapping[str, Json]) -> str | None:
         found = self._value(payload, Key.REVISION)

@@ -173,6 +173,12 @@ class WriteContract:
         assert store.delete([numbered(1)], revision="r1") == (numbered(1),)
         assert len(store.fetch([numbered(1)])) == 1
 
+    def test_delete_takes_a_revision_for_each_point(self, stores: Stores) -> None:
+        store = stores.filled([point(1), point(2, revision="r2"), point(3), foreign(4), foreign(5)])
+        seen = {numbered(1): "r1", numbered(2): "r2", numbered(3): "r2", numbered(4): None, numbered(5): "r1"}
+        assert sorted(store.delete(sorted(seen), revision=seen)) == [numbered(3), numbered(5)]
+        assert ids(list(store.scroll())) == [numbered(3), numbered(5)]
+
     def test_delete_names_by_its_text_a_revision_that_is_none(self, stores: Stores) -> None:
         store = stores.filled([point(1)])
         store.upsert([StoredPoint(numbered(2), {"_ragwatch": {"doc": "docs:a", "rev": 7}}, vector(1.0))])
