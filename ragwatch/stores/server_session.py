@@ -47,29 +47,45 @@ class ServerSession:
     def gate(self) -> WriteGate:
         return self._gate
 
-    def write(self, request: Callable[[QdrantClient, str], T], doing: str, *, repeatable: bool = True) -> T:
-        """As `call`, for what changes the collection: `request` is given the name to write to."""
+    def write(
+        self, request: Callable[[QdrantClient, str], T], doing: str, *, decide: Callable[[], None] | None = None
+    ) -> T:
+        """As `call`, for what changes the collection: `request` is given the name to write to.
+
+        `decide` reads what the request depends on. It is called just before it, and again before each repetition,
+        which may be minutes later.
+        """
         self._gate.ready()
         try:
-            return self.call(
-                lambda client: request(client, self._gate.target), doing, repeatable=repeatable, writes=True
-            )
+            return self.call(lambda client: request(client, self._gate.target), doing, writes=True, decide=decide)
         except NotFoundError:
             self._gate.explain()
             raise
 
     def call(
-        self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True, writes: bool = False
+        self,
+        request: Callable[[QdrantClient], T],
+        doing: str,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        decide: Callable[[], None] | None = None,
     ) -> T:
         """Return what `request` returns; see `ServerCalls` for what is raised and repeated.
 
         `doing` completes "cannot …"; the collection's name is added to it. What `writes` has to pass the fence.
         """
         named = f"{doing} collection {self.collection!r}"
-        return self.call_server(request, named, repeatable=repeatable, writes=writes)
+        return self.call_server(request, named, repeatable=repeatable, writes=writes, decide=decide)
 
     def call_server(
-        self, request: Callable[[QdrantClient], T], doing: str, *, repeatable: bool = True, writes: bool = False
+        self,
+        request: Callable[[QdrantClient], T],
+        doing: str,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        decide: Callable[[], None] | None = None,
     ) -> T:
         """As `call`, for a request that is not about this collection alone."""
         client = self._connected()
@@ -77,6 +93,8 @@ class ServerSession:
         def attempt() -> T:
             if not writes:
                 return request(client)
+            if decide is not None:
+                decide()
             if self.settings.prefer_grpc:
                 self._ask()
             self._writing = True

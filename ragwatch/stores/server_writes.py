@@ -1,7 +1,6 @@
 """Writing to a collection on a Qdrant server, in batches that it accepts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TypeVar
 
 from qdrant_client import QdrantClient, models
@@ -65,51 +64,69 @@ class ServerWrites:
         weights = [SPARSE_FACTOR * len(text) if sparse else 0 for text in texts]
         structs = [self._struct(point, one) for point, one in zip(points, made, strict=True)]
         rows = [(struct, size + weight) for struct, size, weight in zip(structs, sizes, weights, strict=True)]
-        self._batched(
-            rows,
-            lambda batch, client, target: client.upsert(target, batch, wait=True, ordering=STRONG),
-            "write points to",
-        )
+
+        def send(batch: list[models.PointStruct]) -> None:
+            self.write(
+                lambda client, target: client.upsert(target, batch, wait=True, ordering=STRONG), "write points to"
+            )
+
+        self._batched(rows, send)
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
-        merged = list(merged_updates(updates).items())
-        for start in range(0, len(merged), BATCH):
-            self._relabel(dict(merged[start : start + BATCH]))
+        merged = merged_updates(updates)
+        self._batched([(item, payload_size(*item)) for item in merged.items()], self._relabel)
 
-    def _relabel(self, updates: Mapping[str, Mapping[str, Json]]) -> None:
+    def _relabel(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        wanted = dict(updates)
+        operations: list[models.UpdateOperation] = []
+
+        def decide() -> None:
+            operations[:] = map(_operation, payload_writes(wanted, self._reads.fetch(list(wanted))))
+
+        def send(client: QdrantClient, target: str) -> object:
+            if not operations:
+                return None
+            return client.batch_update_points(target, operations, wait=True, ordering=STRONG)
+
         for _ in range(VANISHING):
-            writes = payload_writes(updates, self._reads.fetch(list(updates)))
-            rows = [(_operation(write), payload_size(write.id, write.payload)) for write in writes]
             try:
-                self._batched(
-                    rows,
-                    lambda batch, client, target: client.batch_update_points(target, batch, wait=True, ordering=STRONG),
-                    "set payloads in",
-                )
+                self.write(send, "set payloads in", decide=decide)
             except NotFoundError:
                 # One of the points was deleted since it was read, which ends a batch there: look again, go on.
-                continue
-            return
+                # Where it is the collection that is gone, this raises.
+                self._session.shape(fresh=True)
+            else:
+                return
         raise StoreError(
             f"points of collection {self._collection!r} keep vanishing while their payloads are set",
             hint="another program deletes them: stop it, then run this again",
         )
 
     def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
-        wanted = list(dict.fromkeys(ids))
-        kept: list[str] = []
-        for start in range(0, len(wanted), BATCH):
-            points = self._reads.fetch(wanted[start : start + BATCH], payload=False)
-            same, other = as_seen(points, revision, self._layout)
-            kept += other
-            self._batched(
-                [(native_id(one), ID_BYTES) for one in same],
-                lambda batch, client, target: client.delete(
-                    target, models.PointIdsList(points=list(batch)), wait=True, ordering=STRONG
-                ),
-                "delete points of",
-            )
+        kept: dict[str, None] = {}
+
+        def send(batch: list[str]) -> None:
+            kept.update(dict.fromkeys(self._delete(batch, revision)))
+
+        self._batched([(one, ID_BYTES) for one in dict.fromkeys(ids)], send)
         return tuple(kept)
+
+    def _delete(self, ids: Sequence[str], revision: Revision) -> list[str]:
+        """Delete one batch; return the ids of what was kept."""
+        same: list[str] = []
+        other: list[str] = []
+
+        def decide() -> None:
+            same[:], other[:] = as_seen(self._reads.fetch(ids, payload=False), revision, self._layout)
+
+        def send(client: QdrantClient, target: str) -> object:
+            if not same:
+                return None
+            points = models.PointIdsList(points=[native_id(one) for one in same])
+            return client.delete(target, points, wait=True, ordering=STRONG)
+
+        self.write(send, "delete points of", decide=decide)
+        return other
 
     def create_payload_index(self, path: str) -> None:
         keyword = models.PayloadSchemaType.KEYWORD
@@ -118,15 +135,13 @@ class ServerWrites:
             f"create the payload index on {path} in",
         )
 
-    def _batched(
-        self, rows: Sequence[tuple[T, int]], send: Callable[[list[T], QdrantClient, str], object], doing: str
-    ) -> None:
+    def _batched(self, rows: Sequence[tuple[T, int]], send: Callable[[list[T]], None]) -> None:
         """Send `rows` (value, bytes) in order, in batches as large as sizes and server allow."""
         start = 0
         while start < len(rows):
             batch = self._head(rows, start)
             try:
-                self.write(partial(send, batch), doing)
+                send(batch)
             except RequestRefusedError:
                 if len(batch) == 1:
                     raise
@@ -145,9 +160,15 @@ class ServerWrites:
             batch.append(value)
         return batch
 
-    def write(self, request: Callable[[QdrantClient, str], object], doing: str) -> None:
-        """Run a write, given the name to write to. Raises `StoreError` where the server put it off."""
-        answer = self._session.write(request, doing)
+    def write(
+        self,
+        request: Callable[[QdrantClient, str], object],
+        doing: str,
+        *,
+        decide: Callable[[], None] | None = None,
+    ) -> None:
+        """Run a write as `ServerSession.write` does. Raises `StoreError` where the server put it off."""
+        answer = self._session.write(request, doing, decide=decide)
         for result in answer if isinstance(answer, list) else [answer]:
             if isinstance(result, models.UpdateResult) and result.status is not models.UpdateStatus.COMPLETED:
                 fact = f"cannot {doing} collection {self._collection!r}: the server put the write off"

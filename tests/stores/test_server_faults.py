@@ -272,6 +272,28 @@ def test_reads_and_writes_survive_lost_connections(
     assert found[numbered(1)] == "new"
 
 
+def test_a_delete_is_decided_anew_before_it_is_repeated(lossy: QdrantStore, line: Relay) -> None:
+    rewritten, ours = [numbered(2), numbered(3)], [numbered(4)]
+    lossy._session._calls._sleep = lambda seconds: lossy.upsert([point(i, revision="r2") for i in (2, 3)])
+    # The delete arrives, its answer does not; the points are written again before the repetition.
+    line.fates[:] = ["pass", "mute"]
+    assert sorted(lossy.delete([*rewritten, *ours], revision="r1")) == rewritten
+    assert {one.id for one in lossy.fetch([*rewritten, *ours])} == {*rewritten}
+
+
+@pytest.mark.parametrize("value", ["new", None], ids=["merged", "whole"])
+def test_payloads_are_decided_anew_before_they_are_repeated(lossy: QdrantStore, line: Relay, value: str | None) -> None:
+    def meanwhile(seconds: float) -> None:
+        lossy.upsert([point(2, theirs=True)])
+        lossy.delete([numbered(3)], revision="r1")
+
+    lossy._session._calls._sleep = meanwhile
+    line.fates[:] = ["pass", "refuse"]
+    lossy.set_payload([(numbered(i), {"added": value}) for i in (2, 3)])
+    (found,) = lossy.fetch([numbered(2), numbered(3)])
+    assert found.payload == {**point(2, theirs=True).payload, "added": value}
+
+
 def test_a_line_that_stays_dead_is_given_up(lossy: QdrantStore, line: Relay) -> None:
     line.fates[:] = ["refuse"] * 20
     with pytest.raises(UnreachableError):
