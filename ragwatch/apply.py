@@ -1,8 +1,8 @@
 """apply: carry out a plan so that a kill at any moment leaves a superset that the next run finishes.
 
 Make before break. Documents go through in windows; in each window new points are written and waited for, then
-payloads, then old points are deleted, each only if it still has the revision that the plan saw and the source,
-asked again, still says so. What a window does is derived anew from source and index and kept within what the
+payloads, then old points are deleted, each only if it still has the revision that the plan saw when it is read again,
+and the source, asked again, still says so. What a window does is derived anew from source and index and kept within what the
 plan allows, so that running a plan twice does nothing the second time.
 """
 

@@ -7,6 +7,9 @@ the aliases after that, saw ours, and took it away before it began to compare. A
 because the next write asks the state database first.
 
 Deleting a collection is the one write that cannot be addressed to an alias.
+
+An alias is looked up when a request arrives. It is in no log of a collection, so that no write depends on it again when
+a log is replayed.
 """
 
 import logging
