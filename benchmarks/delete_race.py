@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from statistics import quantiles
 
 from benchmarks.measure import machine, note, table
+from ragwatch.corpus.identity import Json
 from ragwatch.index.points import RESERVED, StoredPoint
 from ragwatch.ports import Revision, Store
 from ragwatch.reindex import ReindexReport, reindex
@@ -141,7 +142,7 @@ class Round:
         self.other.close()
 
 
-def theirs(point: StoredPoint) -> dict[str, object]:
+def theirs(point: StoredPoint) -> dict[str, Json]:
     labels = point.payload[RESERVED]
     assert isinstance(labels, dict)
     return {**point.payload, "theirs": True, RESERVED: {**labels, "rev": "theirs.1"}}

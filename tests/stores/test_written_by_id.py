@@ -44,7 +44,14 @@ class Line:
     def __init__(self, server: QdrantServer, name: str) -> None:
         self.store = QdrantStore(name, ServerSettings(server.url))
         self.sent: list[httpx.Request] = []
-        self.store._session._before_sending = self.sent.append  # type: ignore[method-assign]
+        send = self.store._session._before_sending
+
+        def remembered(request: httpx.Request) -> None:
+            self.sent.append(request)
+            send(request)
+
+        # A client takes it as it is when it first connects.
+        self.store._session._before_sending = remembered  # type: ignore[method-assign, assignment]
 
     def writes(self) -> list[tuple[str, str, Any]]:
         """Return method, path behind the collection's name and body of what changes points."""
