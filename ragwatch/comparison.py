@@ -215,7 +215,7 @@ class Comparison:
 
     def _conclude(self, diff: DocumentDiff, tokens: dict[str, int]) -> None:
         source, _, document_id = diff.key.partition(":")
-        if diff.observed:
+        if diff.observed if diff.desired else any(not surplus.malformed for surplus in diff.surplus):
             self.roll.tally(source).indexed += 1
         self.census.note(diff)
         if diff.desired:
