@@ -146,12 +146,11 @@ class Census:
                 self._miss(f"{document}: {missing} fewer than were compared")
         return pending
 
-    def claimants(self) -> set[str]:
-        """Return the keys of documents that strays name, in their labels or their readable fields."""
-        found: set[str] = set()
+    def claimants(self) -> dict[str, set[str]]:
+        """Return id → keys of the documents that a stray names, in its labels or its readable fields."""
+        found: dict[str, set[str]] = {}
         for batch in batched(list(self.strays), VALUE_BATCH):
-            for point in self.store.fetch(batch):
-                found |= documents_named(point.payload, self.layout)
+            found.update((point.id, documents_named(point.payload, self.layout)) for point in self.store.fetch(batch))
         return found
 
     def _begin(self) -> None:

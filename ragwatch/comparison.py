@@ -4,14 +4,14 @@ Memory holds one short string per document revision and whatever differs; chunks
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 
 from ragwatch.census import Census
 from ragwatch.corpus.document import Document, document_key, unstorable
 from ragwatch.errors import SourceError
-from ragwatch.health.document_findings import REINDEX, findings_of
+from ragwatch.health.collection_findings import unclaimed_findings
+from ragwatch.health.document_findings import findings_of
 from ragwatch.health.findings import Finding, Kind
 from ragwatch.index.balance import Balance, DocumentState, Level, PointKind, PointSum
 from ragwatch.index.desired import DesiredDocument, revision_chunks
@@ -19,15 +19,13 @@ from ragwatch.index.diff import DocumentDiff, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, plan_change
 from ragwatch.index.points import Key, StoredPoint, labels_of
 from ragwatch.index.spec import IndexSpec
-from ragwatch.lookalikes import Edited, lookalikes
+from ragwatch.lookalikes import Edited, told_renames, with_twins
 from ragwatch.pipeline import Pipeline, Progress, batched
 from ragwatch.ports import CachedDocument, CollectionInfo, Entry, Gone, ReadOutcome, Source, Unreadable, Where
 from ragwatch.rollcall import RollCall
 
 ENTRY_BATCH = 1000
 EXAMINE_BATCH = 64
-SHOWN = 5
-"""Points that a finding of the collection names."""
 RECOUNTS = 2
 """Times that a collection which was written to meanwhile is counted anew."""
 EXCERPTS = 10
@@ -69,8 +67,16 @@ class Comparison:
 
     @property
     def malformed(self) -> tuple[Deletion, ...]:
-        """Points to delete that carry labels which ragwatch does not write, and that no document claims."""
-        found = (stray.deletion for stray in self.census.strays.values())
+        """Points to delete that carry labels which ragwatch does not write, and that no document claims.
+
+        One that may belong to what could not be read now is spared, as everything of that is.
+        """
+        census = self.census
+        if not census.strays or not self.roll.complete:
+            return ()
+        unread = {key for key in self._settled if not census.compared(key)}
+        named = census.claimants() if unread else {}
+        found = (one.deletion for id_, one in census.strays.items() if unread.isdisjoint(named.get(id_, ())))
         return tuple(sorted(found, key=lambda deletion: deletion.sort_key))
 
     def run(self) -> None:
@@ -84,9 +90,16 @@ class Comparison:
                 self._look_again(self._documents_of(self.census.unexplained()))
                 self._other_encoders(self.info)
             self.points = self._account(self.info)
-            self._unclaimed(self.info)
-            self._renames()
-            self._twins()
+            self._tell(self.info)
+
+    def _tell(self, info: CollectionInfo) -> None:
+        """Say whose points are that belong to no document, which documents were renamed, and which look alike."""
+        state, census = self.pipeline.state, self.census
+        foreign = self.points.parts.get(PointKind.FOREIGN, 0)
+        faults = {id_: stray.fault for id_, stray in census.strays.items()}
+        self.findings = told_renames(self.findings, self.changes, self._added, state)
+        self.findings.extend(unclaimed_findings(info, foreign, census.foreign, faults))
+        self.changes = with_twins(self.changes, self._edited, self.pipeline.store, self.spec.layout)
 
     # -- one source --------------------------------------------------------------------------------------------
 
@@ -325,56 +338,12 @@ class Comparison:
 
     def _claimed(self) -> bool:
         """Compare the documents that malformed points may belong to; a deep scan has compared them all."""
-        return not self.deep and bool(self.census.strays) and self._look_again(self.census.claimants())
+        return (
+            not self.deep
+            and bool(self.census.strays)
+            and self._look_again(set().union(*self.census.claimants().values()))
+        )
 
     def _points_now(self) -> int:
         info = self.pipeline.store.describe()
         return info.points if info else 0
-
-    def _unclaimed(self, info: CollectionInfo) -> None:
-        """Say of points that belong to no document whose they are."""
-        total, foreign = info.points, self.points.parts.get(PointKind.FOREIGN, 0)
-        if foreign:
-            reason = (
-                f"{foreign} of {total} points were not written by ragwatch ({_sample(self.census.foreign, foreign)})"
-            )
-            remedy = "keep other writers out of the collection, or delete these points; ragwatch never does"
-            self.findings.append(Finding(Kind.FOREIGN, info.name, reason, remedy, points=foreign))
-        strays = self.census.strays
-        if strays:
-            shown = _sample([f"{id_}: {stray.fault}" for id_, stray in islice(strays.items(), SHOWN)], len(strays))
-            reason = f"{len(strays)} of {total} points carry labels that ragwatch does not write ({shown})"
-            self.findings.append(Finding(Kind.MALFORMED, info.name, reason, REINDEX, points=len(strays), close=True))
-
-    def _renames(self) -> None:
-        """Say of a document that is gone and of its equal that is new that it was renamed, where we remember it."""
-        gone = [change for change in self.changes if change.revision is None]
-        told: dict[tuple[str | None, str | None], str] = {}
-        for name in sorted({change.source for change in gone}) if self._added else ():
-            ids = [change.id for change in gone if change.source == name]
-            for cached in self.pipeline.state.cached(name, ids).values():
-                source, _, document_id = self._added.get(cached.digest, "").partition(":")
-                if document_id:
-                    told[name, cached.id] = f"renamed to {document_id}"
-                    told[source, document_id] = f"renamed from {cached.id}"
-        self.findings = [self._told(finding, told.get((finding.source, finding.document))) for finding in self.findings]
-
-    def _twins(self) -> None:
-        """Say of edited documents which other holds the same text now: pages of something else look like that."""
-        changed = {change.document for change in self.changes}
-        twins = lookalikes(self._edited, self.pipeline.store, self.spec.layout, changed)
-        self.changes = [
-            replace(one, twin=twins[one.document], reason=f"{one.reason}; now the same text as {twins[one.document]}")
-            if one.document in twins
-            else one
-            for one in self.changes
-        ]
-
-    def _told(self, finding: Finding, rename: str | None) -> Finding:
-        if rename is None or finding.kind not in (Kind.MISSING, Kind.TOMBSTONE):
-            return finding
-        return replace(finding, reason=f"{rename}; {finding.reason}")
-
-
-def _sample(shown: Sequence[str], total: int) -> str:
-    return ", ".join(shown[:SHOWN]) + (", …" if total > len(shown) else "")

@@ -1,14 +1,19 @@
-"""Edited documents that newly hold the same text as another: what a sign-in or error page in their place looks like."""
+"""Documents of one text: renamed ones, and edited ones that newly hold what another holds.
+
+The latter is what a sign-in or error page looks like that was saved in place of documents.
+"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from ragwatch.health.findings import Finding, Kind
 from ragwatch.index.desired import revision_chunks
 from ragwatch.index.diff import DocumentDiff
+from ragwatch.index.plan import DocumentChange
 from ragwatch.index.points import Key, labels_of
 from ragwatch.index.spec import Layout
-from ragwatch.ports import Store, Where
+from ragwatch.ports import State, Store, Where
 
 Texts = tuple[str, ...]
 """Digests of a document's chunks, sorted: equal for equal texts, whatever their order."""
@@ -33,6 +38,44 @@ class Edited:
         after = tuple(sorted(chunk.digest for chunk in desired.chunks))
         longest = max(desired.chunks, key=lambda chunk: len(chunk.fields.text)).digest
         return cls(diff.key, diff.held, after, longest) if after != diff.held else None
+
+
+def told_renames(
+    findings: Sequence[Finding], changes: Sequence[DocumentChange], added: Mapping[str, str], state: State
+) -> list[Finding]:
+    """Say of a document that is gone and of its equal that is new that it was renamed, where `state` remembers it.
+
+    `added` is content digest → key of each document that is not in the index at all.
+    """
+    gone = [change for change in changes if change.revision is None]
+    told: dict[tuple[str | None, str | None], str] = {}
+    for name in sorted({change.source for change in gone}) if added else ():
+        ids = [change.id for change in gone if change.source == name]
+        for cached in state.cached(name, ids).values():
+            source, _, document_id = added.get(cached.digest, "").partition(":")
+            if document_id:
+                told[name, cached.id] = f"renamed to {document_id}"
+                told[source, document_id] = f"renamed from {cached.id}"
+    return [_told(finding, told.get((finding.source, finding.document))) for finding in findings]
+
+
+def _told(finding: Finding, rename: str | None) -> Finding:
+    if rename is None or finding.kind not in (Kind.MISSING, Kind.TOMBSTONE):
+        return finding
+    return replace(finding, reason=f"{rename}; {finding.reason}")
+
+
+def with_twins(
+    changes: Sequence[DocumentChange], edited: Sequence[Edited], store: Store, layout: Layout
+) -> list[DocumentChange]:
+    """Say of edited documents which other document holds the same text now."""
+    twins = lookalikes(edited, store, layout, {change.document for change in changes})
+
+    def told(change: DocumentChange) -> DocumentChange:
+        twin = twins.get(change.document)
+        return replace(change, twin=twin, reason=f"{change.reason}; now the same text as {twin}") if twin else change
+
+    return [told(change) for change in changes]
 
 
 def lookalikes(edited: Sequence[Edited], store: Store, layout: Layout, changed: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 from ragwatch.corpus.identity import Json
 
@@ -12,6 +11,7 @@ SHOWN = 40
 """Characters of a value that a reason shows."""
 
 _REVISION = re.compile(r"[0-9a-f]{24}\.(?:0|[1-9][0-9]{0,8})")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d:\d\d|Z)", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -35,20 +35,13 @@ def _is_count(value: Json) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_time(value: str) -> bool:
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
-
-
 _RULES: Mapping[str, Callable[[str], object]] = {
     "doc": lambda value: all(value.partition(":")),
     "rev": _REVISION.fullmatch,
     "digest": _DIGEST.fullmatch,
     "encoder": bool,
     "sketch": lambda _: True,
-    "at": _is_time,
+    "at": _TIME.fullmatch,
 }
 """Whether a text can be the label of that name. A sketch is judged with its vector."""
 

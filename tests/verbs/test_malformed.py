@@ -1,8 +1,8 @@
 """Points whose labels ragwatch does not write: deep scans find each, fast ones where counts show it, repairs end it."""
 
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,73 +17,12 @@ from ragwatch.reindex import Selection
 from ragwatch.stores import open_store
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench
+from tests.verbs.label_variants import VARIANTS, Variant
 from tests.verbs.test_equivalence import assert_equal_indexes
 
 DOCUMENTS = {
     "refunds.md": "# Refunds\n\nRefunds are paid within thirty days.\n\n# Exceptions\n\nOpened goods are not refunded.",
     "access.md": "# Access\n\nAccess is asked for through the portal.\n\n# Duration\n\nIt lapses after ninety days.",
-}
-OTHER = "0123456789abcdef01234567.2"
-Reserved = dict[str, Json]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way in which labels are wrong. `spoil` gets those of a point as it was written."""
-
-    spoil: Callable[[Reserved], Json]
-
-
-def labels_with(**changed: Json) -> Callable[[Reserved], Json]:
-    return lambda labels: {**labels, **changed}
-
-
-def without(*names: str) -> Callable[[Reserved], Json]:
-    return lambda labels: {name: value for name, value in labels.items() if name not in names}
-
-
-VARIANTS = {
-    "rev is a number": Variant(labels_with(rev=7)),
-    "rev is a number, document gone": Variant(lambda _: {"doc": "docs:gone.md", "rev": 7}),
-    "rev is a float": Variant(labels_with(rev=7.5)),
-    "rev is a truth value": Variant(labels_with(rev=True)),
-    "rev is null": Variant(labels_with(rev=None)),
-    "rev is missing": Variant(without("rev")),
-    "rev is empty": Variant(labels_with(rev="")),
-    "rev is an object": Variant(labels_with(rev={"value": OTHER})),
-    "rev is a list of one": Variant(lambda labels: {**labels, "rev": [labels["rev"]]}),
-    "rev is a list of two": Variant(lambda labels: {**labels, "rev": [labels["rev"], "x.2"]}),
-    "rev is an empty list": Variant(labels_with(rev=[])),
-    "rev counts nothing": Variant(labels_with(rev="abc.notanumber")),
-    "rev is too short": Variant(labels_with(rev="x.2")),
-    "rev has a sign": Variant(labels_with(rev="0123456789abcdef01234567.-2")),
-    "rev exists nowhere": Variant(labels_with(rev=OTHER)),
-    "doc is a number": Variant(labels_with(doc=7)),
-    "doc is a list": Variant(lambda labels: {**labels, "doc": [labels["doc"]]}),
-    "doc is missing": Variant(without("doc")),
-    "doc names no source": Variant(labels_with(doc="refunds.md")),
-    "doc is empty": Variant(labels_with(doc="")),
-    "doc is gone, revision of another": Variant(labels_with(doc="docs:gone.md")),
-    "doc is of another source": Variant(labels_with(doc="wiki:refunds.md")),
-    "digest is a number": Variant(labels_with(digest=1)),
-    "digest is none": Variant(labels_with(digest="zz")),
-    "digest is missing": Variant(without("digest")),
-    "n is a text": Variant(labels_with(n="0")),
-    "n is negative": Variant(labels_with(n=-1)),
-    "n is a truth value": Variant(labels_with(n=False)),
-    "n is missing": Variant(without("n")),
-    "encoder is a number": Variant(labels_with(encoder=7)),
-    "encoder is empty": Variant(labels_with(encoder="")),
-    "sketch is missing": Variant(without("sketch")),
-    "at is no time": Variant(labels_with(at="yesterday")),
-    "at is a number": Variant(labels_with(at=1735689600)),
-    "an unknown schema version": Variant(labels_with(schema=99)),
-    "another collection": Variant(labels_with(collection="other")),
-    "no labels at all": Variant(lambda _: {}),
-    "labels are a list": Variant(lambda labels: [labels]),
-    "labels are a text": Variant(lambda _: "docs:refunds.md"),
-    "labels are a number": Variant(lambda _: 1),
-    "labels lie one deeper": Variant(lambda labels: {"labels": labels}),
 }
 
 
@@ -121,7 +60,7 @@ def first_point(bench: Bench) -> StoredPoint:
 def spoilt(point: StoredPoint, variant: Variant) -> StoredPoint:
     labels = point.payload["_ragwatch"]
     assert isinstance(labels, dict)
-    return replace(point, payload={**point.payload, "_ragwatch": variant.spoil(labels)})
+    return replace(point, payload={**point.payload, "_ragwatch": variant(labels)})
 
 
 def assert_ended(bench: Bench) -> None:
@@ -263,7 +202,7 @@ def test_in_every_layout(layout: Layout, name: str) -> None:
     assert isinstance(holder, dict)
     labels = holder["_ragwatch"]
     assert isinstance(labels, dict)
-    held = {**holder, "_ragwatch": VARIANTS[name].spoil(labels)}
+    held = {**holder, "_ragwatch": VARIANTS[name](labels)}
     payload: dict[str, Json] = {**point.payload, "meta": held} if layout is Layout.HAYSTACK else held
     payload["content" if layout is Layout.HAYSTACK else "page_content"] = "Nobody has written this."
     bench.store.upsert([replace(point, id=str(uuid.uuid4()), payload=payload)])
