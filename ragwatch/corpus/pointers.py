@@ -13,7 +13,7 @@ _LFS = re.compile(
     r"(?=.*\boid sha256:[0-9a-f]{64})(?=.*\bsize \d+)",
     re.DOTALL,
 )
-_ANNEX = re.compile(r"(?:(?:\.\.?/)*\.git)?[/\\]annex[/\\]objects[/\\]\S+")
+_ANNEX = re.compile(r"(?:(?:\.\.?[/\\])*\.git)?[/\\]annex[/\\]objects[/\\]\S+")
 
 
 def pointer_kind(text: str) -> str:
