@@ -1,9 +1,10 @@
 """Random cases of an index, its corpus and faults of both: do the sums come out, and is what is called right right?
 
-In each case an index is built, up to four things happen to it or to its corpus, and then must hold: both sums of a fast
-and of a deep scan equal the store's count and the sources' listing; the deep scan explains exactly those points that an
-index built from nothing has, and is healthy only where the two are equal; a repair with `--deep` makes them equal, but for
-foreign points and those of documents that cannot be read; a second one has nothing to do. Exit code 1 where any does not.
+In each case an index is built, up to four things happen to it or to its corpus, and then must hold: both sums of a
+fast and of a deep scan equal the store's count and the sources' listing; the deep scan explains exactly those points
+that an index built from nothing has, and is healthy only where the two are equal; a repair with `--deep` makes them
+equal, but for foreign points and those of documents that cannot be read; a second one has nothing to do. Exit code 1
+where any of it does not.
 
     python -m benchmarks.balance --cases 10000
     python -m benchmarks.balance --cases 300 --store server
@@ -54,7 +55,7 @@ def stores(kind: str) -> Iterator[Maker]:
             close(opened)
             name = f"c{uuid.uuid4().hex}"
             place = {"url": url} if url else {"path": folder}
-            store = MemoryStore(layout=layout) if kind == "fake" else open_store(name, layout=layout, **place)  # type: ignore[arg-type]
+            store = MemoryStore(layout=layout) if kind == "fake" else open_store(name, layout=layout, **place)
             opened.append(store)
             return store
 
