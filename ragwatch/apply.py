@@ -18,7 +18,7 @@ from ragwatch.fencing import HeldLease
 from ragwatch.index.desired import DesiredChunk, DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
-from ragwatch.index.points import StoredPoint, Vectors
+from ragwatch.index.points import StoredPoint, Vectors, label_fault, revision_of
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import Quarantined
@@ -102,6 +102,7 @@ class Application:
             self._window(window)
         for postponed in batched(self._postponed, WINDOW_DOCUMENTS):
             self._delete(self._diffs(postponed), postponed)
+        self._delete_malformed()
         if self.plan.mend and not self.applied.skipped:
             self.checkpoint("before manifest")
             info = self.pipeline.store.describe()
@@ -310,6 +311,14 @@ class Application:
             self.applied.deleted += len(batch) - len(kept)
             self.applied.deleted_points.update({*batch} - {*kept})
             self.checkpoint("after delete")
+
+    def _delete_malformed(self) -> None:
+        """Delete the malformed points of the plan that still are, read again: a window may have overwritten some."""
+        layout, planned = self.pipeline.layout, set(self.plan.malformed)
+        for batch in batched(sorted(deletion.id for deletion in planned), WRITE_BATCH):
+            points = [one for one in self.pipeline.store.fetch(batch) if label_fault(one.payload, layout)]
+            seen = {Deletion(point.id, revision_of(point.payload, layout)) for point in points}
+            self._delete_points(sorted(seen & planned, key=lambda deletion: deletion.sort_key))
 
     def _remember(self, diffs: Sequence[DocumentDiff]) -> None:
         collection, state = self.pipeline.collection, self.pipeline.state

@@ -25,6 +25,7 @@ from ragwatch.health.bounds import (
     upper_bound,
 )
 from ragwatch.health.findings import Finding, Severity, Status
+from ragwatch.index.balance import Level
 from ragwatch.index.spec import CollectionInfo
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.recording import recording_failure
@@ -102,6 +103,7 @@ class AuditReport:
         return {
             "run": self.run,
             "collection": self.collection,
+            "level": str(Level.ATTESTED),
             "status": str(self.status),
             "slice": str(self.part),
             "population": self.population,

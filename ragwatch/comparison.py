@@ -3,36 +3,33 @@
 Memory holds one short string per document revision and whatever differs; chunks never outlive their batch.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
+from ragwatch.census import Census
 from ragwatch.corpus.document import Document, document_key, unstorable
 from ragwatch.errors import SourceError
+from ragwatch.health.collection_findings import unclaimed_findings
 from ragwatch.health.document_findings import findings_of
 from ragwatch.health.findings import Finding, Kind
+from ragwatch.index.balance import Balance, DocumentState, Level, PointKind, PointSum
 from ragwatch.index.desired import DesiredDocument, revision_chunks
 from ragwatch.index.diff import DocumentDiff, diff_document
-from ragwatch.index.plan import DocumentChange, SourceCount, plan_change
-from ragwatch.index.points import Key, labels_of
+from ragwatch.index.plan import Deletion, DocumentChange, plan_change
+from ragwatch.index.points import Key, StoredPoint, labels_of
 from ragwatch.index.spec import IndexSpec
+from ragwatch.lookalikes import Edited, told_renames, with_twins
 from ragwatch.pipeline import Pipeline, Progress, batched
-from ragwatch.ports import CachedDocument, CollectionInfo, Entry, Gone, Source, Unreadable, Where
+from ragwatch.ports import CachedDocument, CollectionInfo, Entry, Gone, ReadOutcome, Source, Unreadable, Where
+from ragwatch.rollcall import RollCall
 
 ENTRY_BATCH = 1000
 EXAMINE_BATCH = 64
-VALUE_BATCH = 1000
-FOREIGN_SAMPLE = 5
+RECOUNTS = 2
+"""Times that a collection which was written to meanwhile is counted anew."""
 EXCERPTS = 10
 """Documents of a scan whose findings carry text, where that is allowed."""
-
-
-@dataclass
-class Tally:
-    """What a comparison has seen of one source so far."""
-
-    listed: int = 0
-    indexed: int = 0
-    complete: bool = True
 
 
 @dataclass
@@ -48,68 +45,76 @@ class Comparison:
     """Keys of documents to compare closely even where counts agree."""
     findings: list[Finding] = field(default_factory=list)
     changes: list[DocumentChange] = field(default_factory=list)
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    documents: int = 0
+    roll: RollCall = field(default_factory=RollCall)
     chunks: int = 0
-    labelled: int = 0
-    """Points that carry a revision of ours."""
-    _revisions: dict[str, int] = field(default_factory=dict)
-    """Revision → points of it that are not yet explained by a document."""
+    points: PointSum = field(default_factory=lambda: PointSum(0, 0))
+    _mislabelled: bool = False
+    """There are more or fewer encoder labels than revisions: some labels are malformed."""
     _added: dict[str, str] = field(default_factory=dict)
     """Content digest → key of each document that is not in the index at all."""
+    _edited: list[Edited] = field(default_factory=list)
     _settled: set[str] = field(default_factory=set)
     """Keys of documents that differ, or that cannot be read: nothing more is to be said of them."""
-    _claimed: set[str] = field(default_factory=set)
-    """Ids of points that the repair overwrites, so that they are not called foreign as well."""
+
+    @cached_property
+    def census(self) -> Census:
+        return Census(self.pipeline.store, self.spec.layout, self.deep)
 
     @property
-    def complete(self) -> bool:
-        return all(tally.complete for tally in self.tallies.values())
+    def balance(self) -> Balance:
+        level = Level.COMPARED if self.deep else Level.COUNTED
+        return Balance(level, self.points, self.roll.total())
 
     @property
-    def source_counts(self) -> tuple[SourceCount, ...]:
-        tallies = sorted(self.tallies.items())
-        return tuple(SourceCount(name, tally.listed, tally.indexed, tally.complete) for name, tally in tallies)
+    def malformed(self) -> tuple[Deletion, ...]:
+        """Points to delete that carry labels which ragwatch does not write, and that no document claims.
+
+        One that may belong to what could not be read now is spared, as everything of that is.
+        """
+        census = self.census
+        if not census.strays or not self.roll.complete:
+            return ()
+        unread = {key for key in self._settled if not census.compared(key)}
+        named = census.claimants() if unread else {}
+        found = (one.deletion for id_, one in census.strays.items() if unread.isdisjoint(named.get(id_, ())))
+        return tuple(sorted(found, key=lambda deletion: deletion.sort_key))
 
     def run(self) -> None:
-        """Compare everything; afterwards `findings`, `changes` and the counts are final."""
-        if self.info:
-            self._revisions = self._count_revisions(self.info)
-            self.labelled = sum(self._revisions.values())
+        """Compare everything; afterwards `findings`, `changes`, `balance` and the counts are final."""
+        if self.info and not self.deep:
+            self.census.count_revisions(indexed=Key.REVISION in self.info.indexed_keys)
         for source in self.pipeline.sources:
             self._source(source)
         if self.info:
-            self._leftovers()
-            self._other_encoders(self.info)
-            self._foreign(self.info)
-            self._renames()
+            if not self.deep:
+                self._look_again(self._documents_of(self.census.unexplained()))
+                self._other_encoders(self.info)
+            self.points = self._account(self.info)
+            self._tell(self.info)
 
-    def _count_revisions(self, info: CollectionInfo) -> dict[str, int]:
-        if Key.REVISION in info.indexed_keys:
-            return self.pipeline.store.facet(Key.REVISION)
-        # Without its payload index the store cannot count for us; a dropped index must not blind the scan.
-        counted: dict[str, int] = {}
-        for point in self.pipeline.store.scroll(payload=False):
-            labels = labels_of(point.payload, self.spec.layout)
-            if labels and labels.revision:
-                counted[labels.revision] = counted.get(labels.revision, 0) + 1
-        return counted
+    def _tell(self, info: CollectionInfo) -> None:
+        """Say whose points are that belong to no document, which documents were renamed, and which look alike."""
+        state, census = self.pipeline.state, self.census
+        foreign = self.points.parts.get(PointKind.FOREIGN, 0)
+        faults = {id_: stray.fault for id_, stray in census.strays.items()}
+        self.findings = told_renames(self.findings, self.changes, self._added, state)
+        self.findings.extend(unclaimed_findings(info, foreign, census.foreign, faults))
+        self.changes = with_twins(self.changes, self._edited, self.pipeline.store, self.spec.layout)
 
     # -- one source --------------------------------------------------------------------------------------------
 
     def _source(self, source: Source) -> None:
-        tally = self.tallies.setdefault(source.name, Tally())
+        self.roll.tally(source.name)
         try:
             for batch in batched(source.entries(), ENTRY_BATCH):
-                tally.listed += len(batch)
+                self.roll.list(source.name, [entry.id for entry in batch])
                 self._entries(source, batch)
-                self.documents += len(batch)
-                self.progress("documents", self.documents, None)
+                self.progress("documents", self.roll.listed, None)
         except SourceError as error:
             self._incomplete(source, error)
 
     def _incomplete(self, source: Source, error: SourceError) -> None:
-        self.tallies[source.name].complete = False
+        self.roll.break_off(source.name)
         reason = f"{error.fact}; nothing is concluded about documents that were not listed"
         remedy = error.hint or "ragwatch doctor"
         self.findings.append(Finding(Kind.SOURCE_INCOMPLETE, source.name, reason, remedy, source=source.name))
@@ -132,19 +137,19 @@ class Comparison:
         """Say whether the count of its points is all that need be known of an unchanged document."""
         if self.deep or (self.closely and document_key(source, known.id) in self.closely):
             return False
-        return self._counted(source, known.revision)
+        return self._counted(document_key(source, known.id), known.revision)
 
     def _repeat(self, cached: CachedDocument) -> None:
         self.findings.extend(Finding.from_json(finding) for finding in cached.findings)
 
-    def _counted(self, source: str, revision: str) -> bool:
+    def _counted(self, key: str, revision: str) -> bool:
         """Settle a document by its number of points alone, if that number is right."""
         expected = revision_chunks(revision)
-        if self._revisions.get(revision, 0) != expected:
+        if not self.census.settle(revision, expected):
             return False
-        del self._revisions[revision]
         self.chunks += expected
-        self.tallies[source].indexed += 1
+        self.roll.tally(key.partition(":")[0]).indexed += expected > 0
+        self.roll.conclude(key, DocumentState.INDEXED if expected else DocumentState.EMPTY)
         return True
 
     def _read(self, source: Source, entries: Sequence[Entry]) -> None:
@@ -152,16 +157,19 @@ class Comparison:
         closely: list[DesiredDocument] = []
         remembered: list[CachedDocument] = []
         for outcome in source.read(list(stamps)):
+            key = document_key(source.name, outcome.id)
             if isinstance(outcome, Gone):
+                self.roll.conclude(key, DocumentState.GONE)
                 continue
             document = self._desired(source, outcome)
             if document is None:
-                self._settled.add(document_key(source.name, outcome.id))
+                self._settled.add(key)
+                self.roll.conclude(key, DocumentState.UNREADABLE)
                 continue
             cached = self._cached(document, stamps[outcome.id])
             remembered.append(cached)
             self._repeat(cached)
-            if self.deep or document.key in self.closely or not self._counted(source.name, document.revision):
+            if self.deep or document.key in self.closely or not self._counted(document.key, document.revision):
                 closely.append(document)
         self.pipeline.state.remember(remembered)
         self.chunks += sum(len(document.chunks) for document in closely)
@@ -174,10 +182,7 @@ class Comparison:
         """
         reason = outcome.reason if isinstance(outcome, Unreadable) else unstorable(outcome)
         if not reason and isinstance(outcome, Document):
-            document = self.pipeline.desired(outcome, self.spec)
-            if document.chunks:
-                return document
-            reason = "empty: no text to index"
+            return self.pipeline.desired(outcome, self.spec)
         remedy = "mend or exclude the document; what is indexed of it stays until it can be read"
         finding = Finding(Kind.UNREADABLE, outcome.id, reason, remedy, source=source.name, document=outcome.id)
         self.findings.append(finding)
@@ -223,16 +228,18 @@ class Comparison:
 
     def _conclude(self, diff: DocumentDiff, tokens: dict[str, int]) -> None:
         source, _, document_id = diff.key.partition(":")
-        if diff.observed:
-            self.tallies[source].indexed += 1
+        if diff.observed if diff.desired else any(not surplus.malformed for surplus in diff.surplus):
+            self.roll.tally(source).indexed += 1
+        self.census.note(diff)
+        if diff.desired:
+            self.roll.conclude(diff.key, diff.state)
         if diff.clean:
-            if diff.desired:
-                self._revisions.pop(diff.desired.revision, None)
+            if diff.desired and not self.deep:
+                self.census.settle(diff.desired.revision, len(diff.desired.chunks))
             return
         self._settled.add(diff.key)
         if diff.desired and not diff.observed:
             self._added[diff.desired.digest] = diff.key
-        self._claimed.update(faulty.chunk.id for faulty in diff.write)
         found = findings_of(
             diff,
             source=source,
@@ -244,6 +251,8 @@ class Comparison:
         needed = {faulty.chunk.digest for faulty in diff.write}
         encode = {digest: count for digest, count in tokens.items() if digest in needed}
         reason = "; ".join(f"{finding.kind}: {finding.reason}" for finding in found) or "labels out of date"
+        if edited := Edited.of(diff):
+            self._edited.append(edited)
         self.changes.append(plan_change(diff, source=source, document_id=document_id, reason=reason, encode=encode))
 
     @property
@@ -253,36 +262,34 @@ class Comparison:
 
     # -- points that no listed document explains ---------------------------------------------------------------
 
-    def _leftovers(self) -> None:
-        """Find the documents that the points of unexplained revisions belong to."""
-        for values in batched(sorted(self._revisions), VALUE_BATCH):
-            self._look_again(Where(Key.REVISION, tuple(values)))
-
     def _other_encoders(self, info: CollectionInfo) -> None:
         if Key.ENCODER in info.indexed_keys:
-            labels = set(self.pipeline.store.facet(Key.ENCODER)) - {self.spec.encoder}
-            if labels:
-                self._look_again(Where(Key.ENCODER, tuple(sorted(labels))))
+            counted = self.pipeline.store.facet(Key.ENCODER)
+            self._mislabelled = sum(counted.values()) != self.census.labelled
+            if labels := set(counted) - {self.spec.encoder}:
+                where = Where(Key.ENCODER, tuple(sorted(labels)))
+                self._look_again(self._documents_of(self.pipeline.store.scroll(where, payload=False)))
 
-    def _look_again(self, where: Where) -> None:
-        """Examine the documents of these points unless they are settled already."""
-        keys: set[str] = set()
-        for point in self.pipeline.store.scroll(where, payload=False):
-            labels = labels_of(point.payload, self.spec.layout)
-            if labels and labels.document not in self._settled:
-                keys.add(labels.document)
-        for batch in batched(sorted(keys), EXAMINE_BATCH):
+    def _documents_of(self, points: Iterable[StoredPoint]) -> set[str]:
+        found = (labels_of(point.payload, self.spec.layout) for point in points)
+        return {labels.document for labels in found if labels}
+
+    def _look_again(self, keys: Iterable[str]) -> bool:
+        """Examine these documents unless they are settled already; say whether there were any."""
+        open_keys = sorted(key for key in keys if key not in self._settled and not self.census.compared(key))
+        for batch in batched(open_keys, EXAMINE_BATCH):
             for name in sorted({key.partition(":")[0] for key in batch}):
                 prefix = f"{name}:"
                 self._unlisted(name, [key.removeprefix(prefix) for key in batch if key.startswith(prefix)])
+        return bool(open_keys)
 
     def _unlisted(self, name: str, ids: Sequence[str]) -> None:
         """Decide about documents of which the index holds points that the listing did not explain."""
         source = self.pipeline.source(name)
-        tally = self.tallies.setdefault(name, Tally())
         if source is None:
             self._examine([document_key(name, document_id) for document_id in ids], [])
             return
+        tally = self.roll.tally(name)
         if not tally.complete:
             return
         try:
@@ -292,41 +299,51 @@ class Comparison:
             self._incomplete(source, error)
             return
         self._examine([document_key(name, document_id) for document_id in ids if document_id not in present], [])
-        again = [self.pipeline.desired(found, self.spec) for found in outcomes if isinstance(found, Document)]
-        tally.indexed -= len(again)  # counted when they were listed
+        again = [found for outcome in outcomes if (found := self._again(source, outcome))]
+        tally.indexed -= sum(self.roll.indexed(document.key) for document in again)
         self._examine([document.key for document in again], again)
 
-    def _foreign(self, info: CollectionInfo) -> None:
-        if info.points <= self.labelled:
-            return
-        found = 0
-        sample: list[str] = []
-        for point in self.pipeline.store.scroll(Where(Key.REVISION), payload=False):
-            if point.id in self._claimed:
-                continue
-            found += 1
-            if len(sample) < FOREIGN_SAMPLE:
-                sample.append(point.id)
-        if found:
-            shown = ", ".join(sample) + (", …" if found > len(sample) else "")
-            reason = f"{found} of {info.points} points were not written by ragwatch ({shown})"
-            remedy = "keep other writers out of the collection, or delete these points; ragwatch never does"
-            self.findings.append(Finding(Kind.FOREIGN, info.name, reason, remedy, points=found))
+    def _again(self, source: Source, outcome: ReadOutcome) -> DesiredDocument | None:
+        if isinstance(outcome, Gone):
+            return None
+        document = self._desired(source, outcome)
+        if document is None:
+            key = document_key(source.name, outcome.id)
+            self._settled.add(key)
+            self.roll.conclude(key, DocumentState.UNREADABLE)
+        return document
 
-    def _renames(self) -> None:
-        """Say of a document that is gone and of its equal that is new that it was renamed, where we remember it."""
-        gone = [change for change in self.changes if change.revision is None]
-        told: dict[tuple[str | None, str | None], str] = {}
-        for name in sorted({change.source for change in gone}) if self._added else ():
-            ids = [change.id for change in gone if change.source == name]
-            for cached in self.pipeline.state.cached(name, ids).values():
-                source, _, document_id = self._added.get(cached.digest, "").partition(":")
-                if document_id:
-                    told[name, cached.id] = f"renamed to {document_id}"
-                    told[source, document_id] = f"renamed from {cached.id}"
-        self.findings = [self._told(finding, told.get((finding.source, finding.document))) for finding in self.findings]
+    # -- the sum of all points -----------------------------------------------------------------------------------
 
-    def _told(self, finding: Finding, rename: str | None) -> Finding:
-        if rename is None or finding.kind not in (Kind.MISSING, Kind.TOMBSTONE):
-            return finding
-        return replace(finding, reason=f"{rename}; {finding.reason}")
+    def _account(self, info: CollectionInfo) -> PointSum:
+        """Put every point into one kind, and hold the sum against the store's own count, from before and after."""
+        if not self.deep and not self._mislabelled:
+            self.census.add_up(info.points)
+            found = PointSum(info.points, self._points_now(), self.census.parts)
+            if found.balanced and not self._claimed():
+                return found
+        found = self._read_labels(info.points)
+        for _ in range(RECOUNTS):
+            if found.balanced or not found.moved:
+                break
+            found = self._read_labels(found.after)
+        return found
+
+    def _read_labels(self, before: int) -> PointSum:
+        """Count by the labels of every point, having compared each document that they name."""
+        pending = self.census.read()
+        if self._look_again(pending) or self._claimed():
+            self.census.read()
+        return PointSum(before, self._points_now(), self.census.parts, tuple(self.census.unaccounted))
+
+    def _claimed(self) -> bool:
+        """Compare the documents that malformed points may belong to; a deep scan has compared them all."""
+        return (
+            not self.deep
+            and bool(self.census.strays)
+            and self._look_again(set().union(*self.census.claimants().values()))
+        )
+
+    def _points_now(self) -> int:
+        info = self.pipeline.store.describe()
+        return info.points if info else 0

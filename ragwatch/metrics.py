@@ -6,6 +6,7 @@ Names follow https://prometheus.io/docs/practices/naming: prefix `ragwatch_`, ba
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,6 +17,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
 from ragwatch.health.objectives import Objective, summarise
+from ragwatch.index.balance import DocumentState, PointKind
 from ragwatch.known import known_status, newest_run
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
@@ -87,6 +89,8 @@ class _Facts:
         self.exposed = one
         self.status = known_status(ledger, one.collection, now).status
         self._concluded = {verb: newest_run(ledger, one.collection, verb, _came_to_an_end) for verb in VERBS}
+        self.balanced = newest_run(ledger, one.collection, "scan", lambda run: "balance" in run.summary)
+        """The newest scan that added up, also where the sums did not come out."""
         self.incidents = [one for one in ledger.incidents(collection=one.collection) if one.phase is Phase.OPEN]
         self.pending = ledger.pending(one.collection)
         self.channels = {
@@ -129,6 +133,28 @@ def _findings(fact: _Facts) -> Iterator[Sample]:
     for kind in (kind for kind in Kind if kind not in NOT_SCANNED):
         count = found.get(str(kind), 0) if isinstance(found, dict) else 0
         yield (str(kind),), float(count) if isinstance(count, int) else 0.0
+
+
+def _accounted(total: str) -> "Reader":
+    """Read one sum of the newest scan that came to an end: how many points or documents are what."""
+
+    def read(fact: _Facts) -> Iterator[Sample]:
+        balance = fact.summary("scan").get("balance")
+        found = balance.get(total) if isinstance(balance, dict) else None
+        for kind in _PARTS[total] if isinstance(found, dict) else ():
+            count = found.get(str(kind), 0) if isinstance(found, dict) else 0
+            yield (str(kind),), float(count) if isinstance(count, int) else 0.0
+
+    return read
+
+
+_PARTS: Mapping[str, tuple[StrEnum, ...]] = {"points": tuple(PointKind), "documents": tuple(DocumentState)}
+
+
+def _balanced(fact: _Facts) -> Iterator[Sample]:
+    balance = fact.balanced.summary.get("balance") if fact.balanced else None
+    if isinstance(balance, dict):
+        yield (), float(balance.get("balanced") is True)
 
 
 def _number(verb: str, key: str) -> "Reader":
@@ -239,6 +265,14 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...], Reader], ...] = (
     ("chunks", "Chunks that the index should hold.", (), _number("scan", "chunks")),
     ("points", "Points that the index holds.", (), _number("scan", "points")),
     ("findings", "Findings of the newest scan.", ("kind",), _findings),
+    ("points_accounted", "Points by what the newest scan found them to be.", ("kind",), _accounted("points")),
+    (
+        "documents_accounted",
+        "Listed documents by where the newest scan found them.",
+        ("state",),
+        _accounted("documents"),
+    ),
+    ("scan_balanced", "1 where the newest scan accounts for every point and document, 0 where not.", (), _balanced),
     ("audit_sampled", "Vectors that the newest audit encoded again.", (), _number("audit", "audited")),
     ("audit_wrong", "Wrong ones among them.", (), _number("audit", "wrong")),
     ("audit_wrong_ratio_upper", "Share of wrong vectors, at most.", (), _number("audit", "upper")),

@@ -42,7 +42,7 @@ class PolicyReport:
     plan: Plan
     estimate: Estimate
     complete: bool
-    """False where a source could not be listed to its end."""
+    """False where a source could not be listed to its end, or a point or document is not accounted for."""
     proposed: bool = False
     """People were told of the plan now."""
     repair: ReindexReport | None = None
@@ -164,7 +164,7 @@ def _after_a_repair(state: State, incident: Incident) -> bool:
 
 def _conflicts(report: ScanReport) -> list[str]:
     found = [f"the index does not fit the configuration: {conflict}" for conflict in report.conflicts]
-    return found if report.complete else [*found, "a source could not be listed to its end"]
+    return [*found, *report.incomplete]
 
 
 def _extent(plan: Plan, estimate: Estimate, limits: Limits) -> Extent:

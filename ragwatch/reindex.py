@@ -10,6 +10,7 @@ from ragwatch.errors import LeaseHeldError, NotFoundError, RefusedError
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
 from ragwatch.health.collection_findings import MIGRATE, MIGRATING, unwritten_remedy
 from ragwatch.health.findings import Status
+from ragwatch.index.balance import NAMED, Balance
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
@@ -75,6 +76,8 @@ class ReindexReport:
     """The plan was shown and consent was not given; nothing was written."""
     restored: Restored | None = None
     """What was written once more, because the verification found it lost; it is counted in `applied` too."""
+    balance: Balance | None = None
+    """The sums of the comparison that verified it; None where nothing was verified."""
 
     def to_json(self) -> dict[str, Json]:
         done = self.applied
@@ -98,6 +101,7 @@ class ReindexReport:
             "verified": self.verified,
             "remaining": list(self.remaining),
             "declined": self.declined,
+            "balance": self.balance.to_json() if self.balance else None,
             "elapsed_s": round(self.elapsed_s, 3),
         }
 
@@ -236,7 +240,16 @@ def reindex(
         remaining = _remaining(after, plan, applied)
     elapsed = time.monotonic() - started
     result = ReindexReport(
-        run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed, restored=restored
+        run,
+        pipeline.collection,
+        plan,
+        applied,
+        after.status,
+        not remaining,
+        remaining,
+        elapsed,
+        balance=after.balance,
+        restored=restored,
     )
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
@@ -298,8 +311,10 @@ def _remaining(after: ScanReport, plan: Plan, applied: Applied) -> tuple[str, ..
     remaining.extend(
         f"{change.document}: {change.reason}"
         for change in after.plan.changes
-        if change.document in touched and change.document not in known
+        if (change.document in touched or plan.malformed) and change.document not in known
     )
-    if not after.complete:
-        remaining.append("a source could not be listed to its end")
+    left = sorted(one.id for one in set(after.plan.malformed) & set(plan.malformed))
+    if left:
+        remaining.append(f"{len(left)} malformed points are still there: {', '.join(left[:NAMED])}")
+    remaining.extend(after.incomplete)
     return tuple(remaining)

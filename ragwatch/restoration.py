@@ -32,7 +32,7 @@ def restoration(pipeline: Pipeline, planned: Plan, applied: Applied, found: Plan
     left_out = {change.document for change in moved} - _robbed(pipeline, moved, applied.deleted_points)
     changes = tuple(change for change in lacking if change.document not in left_out)
     # A collection that is gone altogether is not the work of a race.
-    return replace(found, changes=() if found.create else changes, create=False, mend=False)
+    return replace(found, changes=() if found.create else changes, malformed=(), create=False, mend=False)
 
 
 def _robbed(pipeline: Pipeline, changes: Iterable[DocumentChange], deleted: set[str]) -> set[str]:

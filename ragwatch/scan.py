@@ -15,6 +15,7 @@ from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.descriptor import lacks_descriptor
 from ragwatch.health.document_findings import remedy_for
 from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
+from ragwatch.index.balance import Balance, DocumentState
 from ragwatch.index.migration import KIND as MIGRATION
 from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
@@ -34,7 +35,7 @@ class ScanReport:
     """"fast": points counted by revision; "deep": every chunk's text, payload and vector compared."""
     status: Status
     complete: bool
-    """False where a source could not be listed to its end."""
+    """False where a source could not be listed to its end, or a sum of the balance does not come out."""
     documents: int
     chunks: int
     points: int
@@ -43,8 +44,16 @@ class ScanReport:
     conflicts: tuple[str, ...]
     """Why this index must not be repaired under this configuration (another encoder, layout, distance)."""
     elapsed_s: float
+    balance: Balance
+    """Every point and every document in one place, and the level that this was looked at."""
     migration: str = ""
     """Why this configuration is the wrong side of a migration, "" where it is not."""
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why it says less than it should, in sentences; none where it is complete."""
+        broken = any(finding.kind is Kind.SOURCE_INCOMPLETE for finding in self.findings)
+        return (*(("a source could not be listed to its end",) if broken else ()), *self.balance.problems)
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -57,6 +66,7 @@ class ScanReport:
             "chunks": self.chunks,
             "points": self.points,
             "counts": dict(counts(self.findings)),
+            "balance": self.balance.to_json(),
             "findings": [finding.to_json() for finding in self.findings],
             "elapsed_s": round(self.elapsed_s, 3),
         }
@@ -99,27 +109,30 @@ def compare(
     )
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
+    balance = comparison.balance
+    complete = comparison.roll.complete and balance.balanced
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
     return ScanReport(
         run=run,
         collection=pipeline.collection,
         mode="deep" if deep else "fast",
-        status=status_of(findings, complete=comparison.complete),
-        complete=comparison.complete,
-        documents=comparison.documents,
+        status=status_of(findings, complete=complete),
+        complete=complete,
+        documents=comparison.roll.listed,
         chunks=comparison.chunks,
-        points=info.points if info else 0,
+        points=balance.points.after,
         findings=findings,
         plan=_plan(pipeline, info, comparison),
         conflicts=_conflicts(pipeline, info, comparison),
         elapsed_s=time.monotonic() - started,
+        balance=balance,
         migration=migration,
     )
 
 
 def _conflicts(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> tuple[str, ...]:
     found = configuration_conflicts(pipeline, info)
-    if info is not None and info.manifest is None and info.points and not comparison.labelled:
+    if info is not None and info.manifest is None and info.points and not comparison.census.labelled:
         found.append(f"it holds {info.points} points, and ragwatch wrote none of them")
     return tuple(found)
 
@@ -149,6 +162,7 @@ def _quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
     for change in comparison.changes:
         entry = known.get(change.document)
         if entry is not None and entry.revision == change.revision:
+            comparison.roll.conclude(change.document, DocumentState.QUARANTINED)
             remedy = f"mend the document, or try it once more: {remedy_for(change.id)}"
             found.append(Finding(Kind.QUARANTINED, change.id, entry.reason, remedy, change.source, change.id))
     return found
@@ -162,7 +176,8 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
         mend=info is not None and _wants_mending(pipeline, info),
         points=info.points if info else 0,
         changes=tuple(sorted(comparison.changes, key=lambda change: change.document)),
-        sources=comparison.source_counts,
+        sources=comparison.roll.source_counts,
+        malformed=comparison.malformed,
     )
 
 

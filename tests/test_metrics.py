@@ -1,6 +1,7 @@
 """What Prometheus is served, read back by its own parser."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,16 @@ from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Severity
 from ragwatch.health.incidents import Event, Incident, Notice, Phase, Problem
 from ragwatch.health.objectives import Objective
+from ragwatch.index.balance import Balance, DocumentState, DocumentSum, Level, PointKind, PointSum
 from ragwatch.metrics import Exposed, render
 from ragwatch.ports.incidents import Lag, Message
 from tests.fakes.memory_state import MemoryState
 
+BALANCE = Balance(
+    Level.COUNTED,
+    PointSum(41, 41, {PointKind.EXPLAINED: 38, PointKind.STALE: 3}),
+    DocumentSum(9, {DocumentState.INDEXED: 6, DocumentState.STALE: 3}),
+)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -64,6 +71,7 @@ def populated() -> MemoryState:
         "documents": 9,
         "chunks": 40,
         "points": 41,
+        "balance": BALANCE.to_json(),
     }
     ran(state, "scan", scanned)
     ran(state, "audit", {"audited": 300, "wrong": 2, "upper": 0.021, "encoder": {"encoder": "abcdef0123456789"}})
@@ -115,6 +123,23 @@ def test_the_newest_conclusions_are_served(state: MemoryState) -> None:
     assert value(found, "probe_queries", outcome="backend_error") == 3
     assert value(found, "encoder_info", model="all-MiniLM-L6-v2", fingerprint="abcdef012345") == 1
     assert value(found, "last_success_timestamp_seconds", verb="scan") == (NOW - 30 * MINUTE).timestamp()
+
+
+def test_both_sums_are_served_and_add_up(state: MemoryState) -> None:
+    found = samples(state)
+    assert value(found, "points_accounted", kind="explained") == 38
+    assert value(found, "points_accounted", kind="foreign") == 0
+    assert sum(number for (name, _), number in found.items() if name == "ragwatch_points_accounted") == 41
+    assert sum(number for (name, _), number in found.items() if name == "ragwatch_documents_accounted") == 9
+    assert value(found, "scan_balanced") == 1
+
+
+def test_a_scan_that_does_not_balance_is_served_as_such_although_it_concludes_nothing(state: MemoryState) -> None:
+    wrong = replace(BALANCE, points=PointSum(42, 42, BALANCE.points.parts))
+    ran(state, "scan", {"status": "unknown", "balance": wrong.to_json()}, outcome="incomplete", ago=1)
+    found = samples(state)
+    assert value(found, "scan_balanced") == 0
+    assert value(found, "points_accounted", kind="explained") == 38
 
 
 @pytest.mark.parametrize("failures", [4, 5, 6, 60])

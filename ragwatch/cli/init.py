@@ -58,6 +58,9 @@ url = "sqlite:///.ragwatch/state.db"
 delete_share = 0.05
 delete_chunks = 500
 source_shrink = 0.20
+# So is one in which more of a source's documents than both of these newly hold the same text as another, or none.
+suspect_documents = 5
+suspect_share = 0.05
 
 [policy]
 # What the job `reindex` does about a difference: observe, propose (tell people the command), small, or all.

@@ -173,10 +173,14 @@ class GuardsConfig(Section):
     delete_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     delete_chunks: Annotated[int, Field(ge=0)] = 500
     source_shrink: Annotated[float, Field(ge=0, le=1)] = 0.20
+    suspect_documents: Annotated[int, Field(ge=0)] = 5
+    suspect_share: Annotated[float, Field(ge=0, le=1)] = 0.05
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.delete_share, self.delete_chunks, self.source_shrink)
+        return Limits(
+            self.delete_share, self.delete_chunks, self.source_shrink, self.suspect_documents, self.suspect_share
+        )
 
 
 class ProbeConfig(Section):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ragwatch.corpus.identity import Json, digest_json, digest_text
+from ragwatch.corpus.pointers import pointer_reason
 
 TokenCounter = Callable[[Sequence[str]], list[int]]
 """Counts tokens of each text as the encoder would, special tokens left out. Same length as its input."""
@@ -53,11 +54,14 @@ class Document:
 
 
 def unstorable(document: Document) -> str:
-    """Return why no vector store can hold this document ("" if one can).
+    """Return why this document is not to be stored ("" if it is).
 
-    JSON and UTF-8 have no lone surrogates, no NaN and no infinity, and stores keep integers of 64 bits; one such
-    value must cost its own document, not the whole batch.
+    A pointer stands for text that is not here; indexed, it would replace what it stands for. JSON and UTF-8 have no
+    lone surrogates, no NaN and no infinity, and stores keep integers of 64 bits; one such value must cost its own
+    document, not the whole batch.
     """
+    if reason := pointer_reason(document.text):
+        return reason
     value = {"id": document.id, "text": document.text, "title": document.title, "metadata": dict(document.metadata)}
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")

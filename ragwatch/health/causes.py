@@ -51,6 +51,7 @@ CAUSE_OF: Mapping[Kind, Cause] = {
     Kind.PARTIAL: Cause.INDEX_BEHIND,
     Kind.DUPLICATE: Cause.INDEX_BEHIND,
     Kind.PAYLOAD: Cause.INDEX_BEHIND,
+    Kind.MALFORMED: Cause.INDEX_BEHIND,
     Kind.FOREIGN: Cause.FOREIGN,
     Kind.UNREADABLE: Cause.UNREADABLE,
     Kind.QUARANTINED: Cause.QUARANTINED,

@@ -13,6 +13,8 @@ OTHER_COLLECTION = "set the configuration back, or index into a new collection: 
 MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
 BM25 = "qdrant/bm25"
 """Qdrant's own BM25: tokenising, stemming and weights in the engine, without a network (server and embedded)."""
+SHOWN = 5
+"""Points that a finding of the collection names."""
 MIGRATING = "change the configuration as this says: ragwatch migrate status"
 
 
@@ -92,3 +94,28 @@ def collection_findings(
         reason = f"no payload index on {', '.join(absent)}: filters are slow and counts impossible"
         found.append(Finding(Kind.PAYLOAD_INDEX_MISSING, collection, reason, REINDEX))
     return found
+
+
+def unclaimed_findings(
+    info: CollectionInfo, foreign: int, foreign_ids: Sequence[str], malformed: Mapping[str, str]
+) -> list[Finding]:
+    """Return the findings about points that belong to no document.
+
+    `foreign` is the number of those without labels, `foreign_ids` a few of them; `malformed` says of each of the others
+    what is wrong with its labels.
+    """
+    found = []
+    if foreign:
+        shown = _sample(foreign_ids, foreign)
+        reason = f"{foreign} of {info.points} points were not written by ragwatch ({shown})"
+        remedy = "keep other writers out of the collection, or delete these points; ragwatch never does"
+        found.append(Finding(Kind.FOREIGN, info.name, reason, remedy, points=foreign))
+    if malformed:
+        shown = _sample([f"{id_}: {malformed[id_]}" for id_ in sorted(malformed)[:SHOWN]], len(malformed))
+        reason = f"{len(malformed)} of {info.points} points carry labels that ragwatch does not write ({shown})"
+        found.append(Finding(Kind.MALFORMED, info.name, reason, REINDEX, points=len(malformed), close=True))
+    return found
+
+
+def _sample(shown: Sequence[str], total: int) -> str:
+    return ", ".join(shown[:SHOWN]) + (", …" if total > len(shown) else "")

@@ -33,22 +33,25 @@ def _plural(number: int, noun: str) -> str:
 def _content_kind(diff: DocumentDiff, absent: int, overwritten: int, old: int) -> Kind | None:
     """Decide what the missing, overwritten and leftover points of one document mean together."""
     if diff.desired is None:
-        return Kind.TOMBSTONE
-    if not diff.observed and not overwritten:
+        return Kind.TOMBSTONE if old else None
+    if not diff.observed and not diff.rightful:
         return Kind.MISSING if absent else None
     if overwritten or (absent and old):
         return Kind.STALE
     if old:
         return Kind.TOMBSTONE
     if absent:
-        return Kind.PARTIAL if diff.desired.revision in diff.revisions else Kind.STALE
+        whole = not diff.revisions or diff.desired.revision in diff.revisions
+        return Kind.PARTIAL if whole else Kind.STALE
     return None
 
 
 def _content_reason(kind: Kind, diff: DocumentDiff, absent: int, overwritten: int, old: int) -> str:
     total = len(diff.desired.chunks) if diff.desired else 0
     if kind is Kind.TOMBSTONE and diff.desired is None:
-        return f"the document is gone from the source, {_plural(diff.observed, 'chunk')} still served"
+        return f"the document is gone from the source, {_plural(old, 'chunk')} still served"
+    if kind is Kind.TOMBSTONE and diff.desired and not diff.desired.chunks:
+        return f"the document has no text any more, {_plural(old, 'chunk')} still served"
     if kind is Kind.TOMBSTONE:
         return f"{_plural(old, 'chunk')} still served of text that left the document"
     if kind is Kind.MISSING:
@@ -102,8 +105,9 @@ def findings_of(
     found = []
     absent = sum(faulty.fault is Fault.ABSENT for faulty in diff.write)
     overwritten = sum(faulty.fault is Fault.TEXT for faulty in diff.write)
-    copies = sum(surplus.copy for surplus in diff.surplus) if diff.desired else 0
-    old = len(diff.surplus) - copies
+    copies = sum(surplus.copy for surplus in diff.surplus)
+    malformed = _malformed(diff)
+    old = sum(not surplus.copy and not surplus.malformed for surplus in diff.surplus)
     kind = _content_kind(diff, absent, overwritten, old)
     if kind:
         shown = (
@@ -128,7 +132,17 @@ def findings_of(
             found.append(
                 finding(fault_kind, f"{_plural(len(faulty), 'point')}: {faulty[0].fact}", len(faulty), close=True)
             )
-    if diff.relabel and not kind and not chunker_changed:
-        reason = f"{_plural(len(diff.relabel), 'point')}: {diff.relabel[0].fact}"
-        found.append(finding(Kind.PAYLOAD, reason, len(diff.relabel), close=True))
+    if malformed:
+        reason = f"{_plural(len(malformed), 'point')}: {malformed[0]}"
+        found.append(finding(Kind.MALFORMED, reason, len(malformed), close=True))
+    relabel = [faulty for faulty in diff.relabel if faulty.fault is Fault.PAYLOAD]
+    if relabel and not kind and not chunker_changed:
+        reason = f"{_plural(len(relabel), 'point')}: {relabel[0].fact}"
+        found.append(finding(Kind.PAYLOAD, reason, len(relabel), close=True))
     return found
+
+
+def _malformed(diff: DocumentDiff) -> list[str]:
+    """Return what is wrong with the labels of each point that carries labels which ragwatch would not write there."""
+    here = [faulty.fact for faulty in (*diff.write, *diff.relabel) if faulty.fault is Fault.LABELS]
+    return here + [f"point {one.id} carries the labels of another point" for one in diff.surplus if one.malformed]

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     PARTIAL = "partial"
     DUPLICATE = "duplicate"
     PAYLOAD = "payload_mismatch"
+    MALFORMED = "malformed"
     FOREIGN = "foreign"
     UNREADABLE = "unreadable"
     QUARANTINED = "quarantined"
@@ -54,6 +55,7 @@ SEVERITY: Mapping[Kind, Severity] = {
     Kind.PARTIAL: Severity.ERROR,
     Kind.DUPLICATE: Severity.WARNING,
     Kind.PAYLOAD: Severity.WARNING,
+    Kind.MALFORMED: Severity.ERROR,
     Kind.FOREIGN: Severity.WARNING,
     Kind.UNREADABLE: Severity.WARNING,
     Kind.QUARANTINED: Severity.ERROR,

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ragwatch.corpus.identity import point_id
+from ragwatch.index.balance import DocumentState, PointKind
 from ragwatch.index.desired import DesiredChunk, DesiredDocument
 from ragwatch.index.points import (
     Labels,
     StoredPoint,
+    label_fault,
     labels_of,
     text_digest_of,
     text_of,
@@ -26,6 +28,7 @@ class Fault(StrEnum):
     ENCODER = "encoder"
     DEGENERATE = "degenerate"
     VECTOR = "vector"
+    LABELS = "labels"
     PAYLOAD = "payload"
 
 
@@ -37,8 +40,21 @@ class Faulty:
     fault: Fault
     fact: str
     sketch: str = ""
-    """Sketch to keep where the vector is right (`Fault.PAYLOAD` only)."""
+    """Sketch to keep where text and vector are right: only the payload is written."""
     written_at: str = ""
+    behind: bool = False
+    """The point carries another revision of its document, as every kept chunk of an edited one does."""
+
+    @property
+    def keeps_vector(self) -> bool:
+        return self.fault is Fault.PAYLOAD or (self.fault is Fault.LABELS and bool(self.sketch))
+
+    @property
+    def kind(self) -> PointKind:
+        """What the point is, where there is one."""
+        if self.fault is Fault.LABELS:
+            return PointKind.MALFORMED
+        return PointKind.STALE if self.fault is Fault.TEXT or self.behind else PointKind.FAULTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,11 @@ class Surplus:
     text: str = field(default="", compare=False)
     """What the point holds; "" where it holds no text."""
 
+    @property
+    def malformed(self) -> bool:
+        """Its labels are those of another point, and its text is none of the document's: ragwatch wrote no such."""
+        return self.impostor and not self.copy
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentDiff:
@@ -69,10 +90,46 @@ class DocumentDiff:
     """Points that carry this document's key."""
     revisions: tuple[str, ...]
     """Revisions found on those points, sorted."""
+    held: tuple[str, ...] = ()
+    """Text digests that those points are labelled with, sorted."""
 
     @property
     def clean(self) -> bool:
         return not (self.write or self.relabel or self.surplus)
+
+    @property
+    def explained(self) -> int:
+        """Points that are as they should be."""
+        return len(self.desired.chunks) - len(self.write) - len(self.relabel) if self.desired else 0
+
+    @property
+    def rightful(self) -> dict[str, PointKind]:
+        """Points that are wrong and stand at an id of the document: they are its own, whatever they say."""
+        found = (faulty for faulty in (*self.write, *self.relabel) if faulty.fault is not Fault.ABSENT)
+        return {faulty.chunk.id: faulty.kind for faulty in found}
+
+    @property
+    def leftover(self) -> dict[str, PointKind]:
+        """Points that stand for no chunk of the document and say that they belong to it."""
+        edited = any(faulty.fault in (Fault.ABSENT, Fault.TEXT) for faulty in self.write)
+        old = PointKind.STALE if edited else PointKind.TOMBSTONE
+        return {
+            surplus.id: PointKind.DUPLICATE if surplus.copy else PointKind.MALFORMED if surplus.malformed else old
+            for surplus in self.surplus
+        }
+
+    @property
+    def state(self) -> DocumentState:
+        """Where the document stands that the source has; without one there is nothing to say."""
+        if self.clean:
+            return DocumentState.INDEXED if self.desired and self.desired.chunks else DocumentState.EMPTY
+        kinds = {*self.rightful.values(), *self.leftover.values()}
+        if PointKind.STALE in kinds or (self.desired and not self.desired.chunks):
+            return DocumentState.STALE
+        if not kinds and not self.explained:
+            return DocumentState.MISSING
+        absent = any(faulty.fault is Fault.ABSENT for faulty in self.write)
+        return DocumentState.PARTIAL if absent else DocumentState.FAULTY
 
 
 def point_is_intact(point: StoredPoint, labels: Labels, spec: IndexSpec) -> tuple[Fault, str] | None:
@@ -101,7 +158,9 @@ def _faulty(chunk: DesiredChunk, point: StoredPoint | None, spec: IndexSpec) -> 
         return Faulty(chunk, Fault.ABSENT, "not in the index")
     labels = labels_of(point.payload, spec.layout)
     if labels is None:
-        return Faulty(chunk, Fault.TEXT, "overwritten by another writer: the labels are gone")
+        fact = label_fault(point.payload, spec.layout)
+        gone = "overwritten by another writer: the labels are gone"
+        return Faulty(chunk, Fault.LABELS, fact) if fact else Faulty(chunk, Fault.TEXT, gone)
     if labels.digest != chunk.digest:
         return Faulty(chunk, Fault.TEXT, f"labelled with digest {labels.digest[:8]}, should be {chunk.digest[:8]}")
     wrong = point_is_intact(point, labels, spec)
@@ -109,11 +168,20 @@ def _faulty(chunk: DesiredChunk, point: StoredPoint | None, spec: IndexSpec) -> 
         return Faulty(chunk, *wrong)
     owned = chunk.payload(spec.layout)
     if without_volatile(point.payload, owned, spec.layout) != without_volatile(owned, owned, spec.layout):
-        fact = f"revision {labels.revision[:8]} → {chunk.labels.revision[:8]}"
-        if labels.revision == chunk.labels.revision:
-            fact = "payload fields differ from the source"
-        return Faulty(chunk, Fault.PAYLOAD, fact, sketch=labels.sketch, written_at=labels.written_at)
+        fault, fact = _payload_fault(labels, chunk.labels)
+        behind = labels.revision != chunk.labels.revision
+        return Faulty(chunk, fault, fact, labels.sketch, labels.written_at, behind)
     return None
+
+
+def _payload_fault(found: Labels, right: Labels) -> tuple[Fault, str]:
+    if found.document != right.document:
+        return Fault.LABELS, f"labelled as a chunk of {found.document}"
+    if found.occurrence != right.occurrence:
+        return Fault.LABELS, f"labelled as occurrence {found.occurrence}, is {right.occurrence}"
+    if found.revision != right.revision:
+        return Fault.PAYLOAD, f"revision {found.revision[:8]} → {right.revision[:8]}"
+    return Fault.PAYLOAD, "payload fields differ from the source"
 
 
 def _surplus(point: StoredPoint, digests: frozenset[str], layout: Layout) -> Surplus:
@@ -148,8 +216,8 @@ def diff_document(
     return DocumentDiff(
         key=key,
         desired=desired,
-        write=tuple(found for found in faulty if found.fault is not Fault.PAYLOAD),
-        relabel=tuple(found for found in faulty if found.fault is Fault.PAYLOAD),
+        write=tuple(found for found in faulty if not found.keeps_vector),
+        relabel=tuple(found for found in faulty if found.keeps_vector),
         surplus=tuple(
             sorted(
                 (_surplus(point, digests, spec.layout) for point, _ in mine if point.id not in wanted),
@@ -158,4 +226,5 @@ def diff_document(
         ),
         observed=len(mine),
         revisions=tuple(sorted({labels.revision for _, labels in mine})),
+        held=tuple(sorted(labels.digest for _, labels in mine)),
     )

@@ -13,15 +13,29 @@ class Guard(StrEnum):
     DELETES = "deletes"
     EMPTY_SOURCE = "empty-source"
     SHRUNK_SOURCE = "shrunk-source"
+    SAME_TEXT = "same-text"
+    LOST_CHUNKS = "lost-chunks"
+
+
+SIGNS = {
+    Guard.SAME_TEXT: "newly hold the same text as another: is it a sign-in or error page in their place?",
+    Guard.LOST_CHUNKS: "have no text left: did something empty them?",
+}
+NAMED = 3
+"""Documents that a breach names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A plan is refused when it deletes more than both delete limits, or a source shrank by more than the share."""
+    """A plan is refused when it deletes more than both delete limits, when a source shrank by more than the share, or
+    when more of a source's documents than both suspect limits newly hold the same text as another, or no text at all.
+    """
 
     delete_share: float = 0.05
     delete_chunks: int = 500
     source_shrink: float = 0.20
+    suspect_documents: int = 5
+    suspect_share: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class Breach:
 
 def breaches(plan: Plan, limits: Limits) -> list[Breach]:
     """Return every guard that the plan breaks. Deletions alone are dangerous; additions break none."""
-    deletes = sum(len(change.delete) for change in plan.changes)
+    deletes = plan.totals.delete
     if not deletes:
         return []
     found = []
@@ -59,6 +73,27 @@ def breaches(plan: Plan, limits: Limits) -> list[Breach]:
                 f"the limit is {limits.source_shrink:.0%}"
             )
             found.append(Breach(Guard.SHRUNK_SOURCE, fact))
+    return found + _suspects(plan, limits)
+
+
+def _suspects(plan: Plan, limits: Limits) -> list[Breach]:
+    """Return a breach for each source of which many documents look like something that stands in their place."""
+    found = []
+    listed = {count.name: count.listed for count in plan.sources}
+    for guard, words in SIGNS.items():
+        named: dict[str, list[str]] = {}
+        for change in plan.changes:
+            if change.twin if guard is Guard.SAME_TEXT else change.empties:
+                named.setdefault(change.source, []).append(change.id)
+        for source, documents in named.items():
+            total = max(listed.get(source, 0), len(documents))
+            if len(documents) > limits.suspect_documents and len(documents) > limits.suspect_share * total:
+                shown = ", ".join(documents[:NAMED]) + (", …" if len(documents) > NAMED else "")
+                fact = (
+                    f"{len(documents)} of {total} documents of source {source} {words} ({shown}); "
+                    f"the limits are {limits.suspect_documents} documents and {limits.suspect_share:.0%}"
+                )
+                found.append(Breach(guard, fact))
     return found
 
 

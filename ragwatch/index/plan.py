@@ -1,10 +1,11 @@
 """The plan: a frozen, sorted, serialisable value that says exactly what a repair does, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ragwatch.corpus.identity import Json, digest_json
+from ragwatch.index.desired import revision_chunks
 
 if TYPE_CHECKING:
     from ragwatch.index.diff import DocumentDiff
@@ -44,8 +45,16 @@ class DocumentChange:
     relabel: int = 0
     """Points whose payload alone is written."""
     delete: tuple[Deletion, ...] = ()
+    twin: str = ""
+    """Key of another document that holds the same text, where the index says that it did not before."""
+
+    @property
+    def empties(self) -> bool:
+        """Whether the document is there and has no chunk left of those that the index holds."""
+        return self.revision is not None and bool(self.delete) and not revision_chunks(self.revision)
 
     def to_json(self) -> dict[str, Json]:
+        twin: dict[str, Json] = {"twin": self.twin} if self.twin else {}
         return {
             "document": self.document,
             "source": self.source,
@@ -57,6 +66,8 @@ class DocumentChange:
             "write": self.write,
             "relabel": self.relabel,
             "delete": [[deletion.id, deletion.revision] for deletion in self.delete],
+            # Left out where there is none, so that plans keep their digests.
+            **twin,
         }
 
     @classmethod
@@ -71,8 +82,13 @@ class DocumentChange:
             reuse=tuple(str(digest) for digest in value["reuse"]),
             write=int(value["write"]),
             relabel=int(value["relabel"]),
-            delete=tuple(Deletion(str(i), None if r is None else str(r)) for i, r in value["delete"]),
+            delete=_deletions(value["delete"]),
+            twin=str(value.get("twin", "")),
         )
+
+
+def _deletions(rows: Iterable[Any]) -> tuple[Deletion, ...]:
+    return tuple(Deletion(str(id_), None if revision is None else str(revision)) for id_, revision in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +129,13 @@ class Plan:
     """Points in the collection when it was planned."""
     changes: tuple[DocumentChange, ...] = ()
     sources: tuple[SourceCount, ...] = ()
+    malformed: tuple[Deletion, ...] = ()
+    """Points to delete that carry labels which ragwatch does not write, and that belong to no document."""
     format: int = field(default=PLAN_FORMAT)
 
     @property
     def empty(self) -> bool:
-        return not (self.changes or self.create or self.mend)
+        return not (self.changes or self.create or self.mend or self.malformed)
 
     @property
     def digest(self) -> str:
@@ -134,10 +152,11 @@ class Plan:
             write=write,
             reuse=write - len(texts),
             relabel=sum(change.relabel for change in self.changes),
-            delete=sum(len(change.delete) for change in self.changes),
+            delete=sum(len(change.delete) for change in self.changes) + len(self.malformed),
         )
 
     def to_json(self) -> dict[str, Json]:
+        malformed: list[Json] = [[deletion.id, deletion.revision] for deletion in self.malformed]
         return {
             "format": self.format,
             "collection": self.collection,
@@ -147,6 +166,8 @@ class Plan:
             "points": self.points,
             "sources": [[count.name, count.listed, count.indexed, count.complete] for count in self.sources],
             "changes": [change.to_json() for change in self.changes],
+            # Left out where there are none, so that plans keep their digests.
+            **({"malformed": malformed} if malformed else {}),
         }
 
     @classmethod
@@ -162,6 +183,7 @@ class Plan:
             points=int(value["points"]),
             changes=tuple(DocumentChange.from_json(change) for change in value["changes"]),
             sources=tuple(SourceCount(str(n), int(a), int(b), bool(c)) for n, a, b, c in value["sources"]),
+            malformed=_deletions(value.get("malformed", ())),
         )
 
 
@@ -202,6 +224,8 @@ def uncovered(saved: Plan, current: Plan) -> list[str]:
             problems.append(f"{change.document}: the source has changed since the plan was made")
         elif not set(change.encode) <= set(before.encode) or not set(change.delete) <= set(before.delete):
             problems.append(f"{change.document}: the index has changed since the plan was made")
+    if not set(current.malformed) <= set(saved.malformed):
+        problems.append("there are malformed points that the plan does not name")
     return problems
 
 
@@ -216,4 +240,5 @@ def select_changes(plan: Plan, *, documents: Sequence[str] = (), source: str | N
     )
     # The manifest may promise the new spec only once every document follows it.
     mend = plan.mend and len(chosen) == len(plan.changes)
-    return replace(plan, changes=chosen, mend=mend)
+    malformed = () if wanted or source is not None else plan.malformed
+    return replace(plan, changes=chosen, mend=mend, malformed=malformed)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ragwatch.corpus.document import document_key
 from ragwatch.corpus.identity import Json, digest_text
+from ragwatch.index.labels import misshapen
 from ragwatch.index.spec import Layout
 
 if TYPE_CHECKING:
@@ -77,20 +79,34 @@ def reserved_parent(layout: Layout) -> str | None:
 
 
 def labels_of(payload: Mapping[str, Json], layout: Layout) -> Labels | None:
-    """Return the point's reserved fields, or None for a point that ragwatch did not write."""
-    found = _reserved(payload, layout)
-    if not isinstance(found.get("doc"), str):
+    """Return the point's reserved fields; None for a point without them, and for one whose are malformed."""
+    found = reserved_part(payload, layout)
+    if not isinstance(found, dict) or misshapen(found):
         return None
-    occurrence = found.get("n")
+    occurrence = found["n"]
+    assert isinstance(occurrence, int)
     return Labels(
         document=str(found["doc"]),
-        revision=revision_of(payload, layout) or "",
-        digest=str(found.get("digest", "")),
-        occurrence=occurrence if isinstance(occurrence, int) else -1,
-        encoder=str(found.get("encoder", "")),
-        sketch=str(found.get("sketch", "")),
-        written_at=str(found.get("at", "")),
+        revision=str(found["rev"]),
+        digest=str(found["digest"]),
+        occurrence=occurrence,
+        encoder=str(found["encoder"]),
+        sketch=str(found["sketch"]),
+        written_at=str(found["at"]),
     )
+
+
+def label_fault(payload: Mapping[str, Json], layout: Layout) -> str:
+    """Say why the point's labels are malformed: "" where they are as ragwatch writes them, and where it has none."""
+    found = reserved_part(payload, layout)
+    return "" if found is None else misshapen(found)
+
+
+def reserved_part(payload: Mapping[str, Json], layout: Layout) -> Json:
+    """Return what stands at the reserved key, None for a foreign point (null is what stores call absent)."""
+    parent = reserved_parent(layout)
+    holder = payload.get(parent) if parent else payload
+    return holder.get(RESERVED) if isinstance(holder, Mapping) else None
 
 
 def revision_of(payload: Mapping[str, Json], layout: Layout) -> str | None:
@@ -98,15 +114,9 @@ def revision_of(payload: Mapping[str, Json], layout: Layout) -> str | None:
 
     One that is no text, which ragwatch never writes, is named by its text form, so that it can be deleted too.
     """
-    found = _reserved(payload, layout).get("rev")
+    part = reserved_part(payload, layout)
+    found = part.get("rev") if isinstance(part, dict) else None
     return None if found in (None, "") else str(found)
-
-
-def _reserved(payload: Mapping[str, Json], layout: Layout) -> Mapping[str, Json]:
-    parent = reserved_parent(layout)
-    holder = payload.get(parent) if parent else payload
-    found = holder.get(RESERVED) if isinstance(holder, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 TEXT_KEY = {Layout.PLAIN: "text", Layout.LANGCHAIN: "page_content", Layout.HAYSTACK: "content"}
@@ -177,3 +187,17 @@ def without_volatile(payload: Mapping[str, Json], owned: Mapping[str, Json], lay
     if parent is None:
         return {**kept, RESERVED: stable}
     return {**kept, parent: {**holder, RESERVED: stable}}
+
+
+def documents_named(payload: Mapping[str, Json], layout: Layout) -> set[str]:
+    """Return the keys of the documents that a point names, in labels however malformed and in its readable fields."""
+    part = reserved_part(payload, layout)
+    label = part.get("doc") if isinstance(part, dict) else None
+    fields = payload if layout is Layout.PLAIN else payload.get("metadata" if layout is Layout.LANGCHAIN else "meta")
+    found = {label} if isinstance(label, str) else set()
+    if isinstance(fields, Mapping):
+        names = ("source", "document") if layout is Layout.PLAIN else ("source_name", "source")
+        source, document = (fields.get(name) for name in names)
+        if isinstance(source, str) and isinstance(document, str):
+            found.add(document_key(source, document))
+    return {key for key in found if all(key.partition(":"))}

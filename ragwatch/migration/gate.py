@@ -227,6 +227,8 @@ class Gate:
         if wrong:
             more = f" (and {len(wrong) - SHOWN} more)" if len(wrong) > SHOWN else ""
             return Check("findings", False, "; ".join(_said(finding) for finding in wrong[:SHOWN]) + more)
+        if report.incomplete:
+            return Check("findings", False, "; ".join(report.incomplete))
         return Check("findings", True, f"scan of {report.points} points: nothing wrong")
 
     # -- golden queries ----------------------------------------------------------------------------------------

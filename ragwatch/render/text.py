@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -13,14 +14,18 @@ from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Finding, Severity, Status, counts
+from ragwatch.index.balance import DocumentState, PointKind
 
 if TYPE_CHECKING:
     from ragwatch.estimate import Estimate
+    from ragwatch.index.balance import Balance
     from ragwatch.index.guards import Breach
     from ragwatch.index.plan import Plan
     from ragwatch.ports import RunRecord
     from ragwatch.reindex import ReindexReport
     from ragwatch.scan import ScanReport
+
+K = TypeVar("K", bound=StrEnum)
 
 STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 STATUS_STYLE = {Status.HEALTHY: "bold green", Status.DEGRADED: "bold red", Status.UNKNOWN: "bold yellow"}
@@ -59,7 +64,8 @@ def scan_text(report: ScanReport, *, verbose: bool = False) -> RenderableType:
         f"{number(report.points, 'point')} in the index; {report.mode} scan, {duration(report.elapsed_s)}",
         style="dim",
     )
-    parts: list[RenderableType] = [verdict, compared]
+    parts: list[RenderableType] = [verdict, compared, *balance_text(report.balance)]
+    parts += [Text(f"INCOMPLETE  {reason}", style="bold yellow") for reason in report.incomplete]
     if report.findings:
         parts += [Text(), _findings_table(report.findings, verbose=verbose), Text(), *_next_steps(report)]
     if report.mode == "fast":
@@ -69,6 +75,22 @@ def scan_text(report: ScanReport, *, verbose: bool = False) -> RenderableType:
             )
         )
     return Group(*parts)
+
+
+def balance_text(balance: Balance) -> list[RenderableType]:
+    """Return both sums as equations, with the level that points were explained at; parts of nothing are left out."""
+    points, documents = balance.points, balance.documents
+    moved = f", {points.before:,} when the comparison began" if points.moved else ""
+    return [
+        Text(f"points {_equation(points.after, points.parts, PointKind)} ({balance.level.words}{moved})", style="dim"),
+        Text(f"documents {_equation(documents.listed, documents.parts, DocumentState)}", style="dim"),
+    ]
+
+
+def _equation(total: int, parts: Mapping[K, int], kinds: Iterable[K]) -> str:
+    shown = [f"{parts[kind]:,} {kind}" for kind in kinds if parts.get(kind)]
+    sign = "=" if sum(parts.values()) == total else "≠"
+    return f"{total:,} {sign} {' + '.join(shown) or '0'}"
 
 
 def _findings_table(findings: Sequence[Finding], *, verbose: bool) -> RenderableType:
@@ -139,6 +161,8 @@ def plan_text(plan: Plan, estimate: Estimate, found: Sequence[Breach]) -> Render
         Text(),
         _changes_table(plan),
     ]
+    if plan.malformed:
+        parts.append(Text(f"{number(len(plan.malformed), 'malformed point')} that no document claims: deleted"))
     parts += [Text(f"REFUSED  {breach.guard}: {breach.fact}", style="bold red") for breach in found]
     return Group(*parts)
 
@@ -189,6 +213,8 @@ def reindex_text(report: ReindexReport) -> RenderableType:
     else:
         parts.append(Text.assemble(("NOT VERIFIED", "bold red"), "  run `ragwatch reindex` again for what is left:"))
         parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
+    if report.balance:
+        parts += balance_text(report.balance)
     return Group(*parts)
 
 

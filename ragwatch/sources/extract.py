@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ragwatch.corpus.document import Document, Markup
 from ragwatch.corpus.identity import Json
+from ragwatch.corpus.pointers import LONGEST, pointer_reason
 from ragwatch.corpus.sections import split_sections
 from ragwatch.errors import DocumentUnreadableError
 from ragwatch.ports import Unreadable
@@ -48,8 +49,11 @@ def extract(content: bytes, form: Format, *, encoding: str | None = None) -> Ext
     """Turn the bytes of one document into text.
 
     `encoding` is tried where the bytes are not UTF-8, have no byte order mark and, if HTML, declare none. Raises
-    `DocumentUnreadableError` for binary content, undecodable or damaged content, and where there is no text.
+    `DocumentUnreadableError` for binary content, undecodable or damaged content, for pointers to content that is not
+    here (Git LFS, git-annex), and where there is no text.
     """
+    if len(content) <= LONGEST and (reason := pointer_reason(content.decode("latin-1"))):
+        raise DocumentUnreadableError(reason)
     if form not in OFFICE_FORMATS:
         return extract_text(decode(content, form, encoding=encoding), form)
     if not content:

@@ -47,7 +47,7 @@ _BY_SUFFIX: Mapping[str, Format | None] = {
 
 SUPPORTED_SUFFIXES = frozenset(_BY_SUFFIX)
 
-_EXTRACTION = 1
+_EXTRACTION = 2
 """Raise it with every change to what a document's bytes are turned into, so that stamps read before expire."""
 
 _CONVERTERS: Mapping[Format, tuple[str, ...]] = {

@@ -1,5 +1,6 @@
 """A plan is a value: equal situations give equal digests, it survives JSON, and it allows what it says."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,33 @@ def test_deletes_are_refused_above_both_limits(deletes: int, points: int, fires:
 def test_a_source_that_empties_or_shrinks_is_refused(listed: int, guard: Guard | None) -> None:
     plan = plan_of(deleting(1), sources=(SourceCount("docs", listed, 100, True),))
     assert [breach.guard for breach in breaches(plan, Limits())] == ([guard] if guard else [])
+
+
+@pytest.mark.parametrize(
+    ("suspects", "listed", "fires"), [(5, 10, False), (6, 10, True), (6, 120, False), (7, 120, True)]
+)
+@pytest.mark.parametrize("guard", [Guard.SAME_TEXT, Guard.LOST_CHUNKS])
+def test_documents_that_look_like_something_in_their_place_are_refused_above_both_limits(
+    guard: Guard, suspects: int, listed: int, fires: bool
+) -> None:
+    odd = {"twin": "docs:b.md"} if guard is Guard.SAME_TEXT else {"revision": "0123456789abcdef01234567.0"}
+    changes = [replace(deleting(1), id=f"{n}.md", document=f"docs:{n}.md", **odd) for n in range(suspects)]  # type: ignore[arg-type]
+    plan = plan_of(*changes, sources=(SourceCount("docs", listed, listed, True),), points=1000)
+    found = breaches(plan, Limits())
+    assert [breach.guard for breach in found] == ([guard] if fires else [])
+    assert all("0.md" in breach.fact for breach in found)
+
+
+def test_malformed_points_survive_saving_and_leave_other_plans_their_digest() -> None:
+    plan = plan_of(change())
+    wrong = replace(plan, malformed=(Deletion("p1", "7"), Deletion("p2", None)))
+    assert Plan.from_json(json.loads(json.dumps(wrong.to_json()))) == wrong
+    assert "malformed" not in plan.to_json()
+    assert wrong.totals.delete == 2
+    assert not replace(wrong, changes=()).empty
+    assert uncovered(plan, wrong)
+    assert not uncovered(wrong, plan)
+    assert select_changes(wrong, source="docs").malformed == ()
 
 
 def test_a_plan_that_deletes_nothing_breaks_no_guard() -> None:

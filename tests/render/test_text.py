@@ -15,6 +15,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import ExitCode
 from ragwatch.estimate import Estimate
 from ragwatch.health.findings import Finding, Kind, Status
+from ragwatch.index.balance import Balance, DocumentState, DocumentSum, Level, PointKind, PointSum
 from ragwatch.index.guards import Limits, breaches
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
 from ragwatch.known import known_status, remember_deep_scan
@@ -65,7 +66,30 @@ PLAN = Plan(
     ),
     sources=(SourceCount("docs", 40, 100, True),),
 )  # fmt: skip
-SCAN = ScanReport("run", "docs", "fast", Status.DEGRADED, True, 41, 230, 1000, FINDINGS, PLAN, (), 1.25)
+BALANCE = Balance(
+    Level.COUNTED,
+    PointSum(
+        1000,
+        1000,
+        {PointKind.EXPLAINED: 989, PointKind.STALE: 1, PointKind.TOMBSTONE: 4, PointKind.KEPT: 6},
+    ),
+    DocumentSum(
+        41,
+        {
+            DocumentState.INDEXED: 27,
+            DocumentState.MISSING: 1,
+            DocumentState.STALE: 1,
+            DocumentState.UNREADABLE: 12,
+        },
+    ),
+)
+CLEAN = Balance(
+    Level.COMPARED,
+    PointSum(1000, 1000, {PointKind.EXPLAINED: 1000}),
+    DocumentSum(41, {DocumentState.INDEXED: 41}),
+)
+UNBALANCED = replace(BALANCE, points=PointSum(1000, 1002, {PointKind.EXPLAINED: 1001}, ("7f3c", "docs:a.md: 1 fewer")))
+SCAN = ScanReport("run", "docs", "fast", Status.DEGRADED, True, 41, 230, 1000, FINDINGS, PLAN, (), 1.25, BALANCE)
 APPLIED = Applied(encoded_chunks=2, encoded_tokens=200, encode_s=1.0, upserted=3, deleted=600, payload_updates=2)
 RESTORED = Restored(("docs:a.md",), Applied(encoded_chunks=1, upserted=1, payload_updates=3))
 REINDEX = ReindexReport("run", "docs", PLAN, APPLIED, Status.HEALTHY, True, (), 75.0)
@@ -96,15 +120,21 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     "scan_degraded": lambda: scan_text(SCAN),
     "scan_verbose": lambda: scan_text(SCAN, verbose=True),
     "scan_healthy": lambda: scan_text(
-        replace(SCAN, status=Status.HEALTHY, findings=(), mode="deep", plan=replace(PLAN, changes=()))
+        replace(SCAN, status=Status.HEALTHY, findings=(), mode="deep", plan=replace(PLAN, changes=()), balance=CLEAN)
+    ),
+    "scan_unbalanced": lambda: scan_text(
+        replace(SCAN, status=Status.UNKNOWN, complete=False, findings=(), balance=UNBALANCED)
     ),
     "scan_conflict": lambda: scan_text(
         replace(SCAN, conflicts=("it was made by encoder a, the configured one is b: pooling mean → cls",))
     ),
     "plan": lambda: plan_text(PLAN, Estimate(42.0, 0.004, "USD"), []),
     "plan_refused": lambda: plan_text(PLAN, Estimate(None, None, "USD"), breaches(PLAN, Limits())),
+    "plan_malformed": lambda: plan_text(
+        replace(PLAN, changes=(), malformed=(Deletion("p1", "7"),)), Estimate(None, None, "USD"), []
+    ),
     "plan_empty": lambda: plan_text(replace(PLAN, changes=()), Estimate(None, None, "USD"), []),
-    "reindex_verified": lambda: reindex_text(REINDEX),
+    "reindex_verified": lambda: reindex_text(replace(REINDEX, balance=replace(CLEAN, level=Level.COUNTED))),
     "reindex_unverified": lambda: reindex_text(
         replace(
             REINDEX,

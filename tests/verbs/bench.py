@@ -20,7 +20,7 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_store import MemoryStore
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-NO_LIMITS = Limits(delete_share=1.0, delete_chunks=10**9, source_shrink=1.0)
+NO_LIMITS = Limits(delete_share=1.0, delete_chunks=10**9, source_shrink=1.0, suspect_documents=10**9)
 """For random corpora, where a test may delete everything."""
 
 

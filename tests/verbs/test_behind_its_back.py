@@ -121,7 +121,7 @@ def test_a_label_of_another_encoder(bench: Bench) -> None:
 def test_labels_stripped(bench: Bench) -> None:
     point = point_of(bench, "refunds.md")
     bench.store.set_payload([(point.id, {"_ragwatch": {}})])
-    assert Kind.STALE in kinds(bench)
+    assert kinds(bench) == {Kind.MALFORMED}
     assert_heals(bench)
 
 
