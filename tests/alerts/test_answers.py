@@ -113,6 +113,8 @@ def test_a_channel_that_is_stuck_holds_up_no_other_thread(receiver: Receiver) ->
 
 def test_our_requests_are_in_no_log_and_others_still_are(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    # Whoever asked a judge in this process before has silenced it.
+    caplog.set_level(logging.DEBUG, logger="httpx")
     open_channel(settings("webhook", f"{receiver.url}/secret-path")).send(message(), now=START)
     assert not [record for record in caplog.records if record.name.startswith(("httpx", "httpcore"))]
     with httpx.Client() as client:
