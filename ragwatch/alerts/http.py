@@ -10,18 +10,18 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
 
 import httpx
 
 from ragwatch import __version__
 from ragwatch.alerts.settings import ChannelSettings
 from ragwatch.errors import ChannelBusyError, ChannelClosedError, MessageRefusedError
+from ragwatch.http.deadline import Deadline
 
 LONGEST_AFTER = 3600.0
 """Seconds that a channel may ask to be left alone; it is asked again then, whatever it says."""
@@ -73,7 +73,7 @@ class Sender:
         Raises `ChannelBusyError` where there is none, which leaves open whether the server has the message.
         """
         self._wait()
-        deadline = _Deadline(self.settings.timeout_s)
+        deadline = Deadline(self.settings.timeout_s)
         try:
             with deadline, _unlogged():
                 answer = self._post(url, body, headers, deadline, now)
@@ -95,7 +95,7 @@ class Sender:
         """How errors begin. The channel's name stands beside them wherever they are shown."""
         return self.settings.where
 
-    def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: "_Deadline", now: datetime) -> Answer:
+    def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline, now: datetime) -> Answer:
         sent = {**headers, "Accept-Encoding": "identity", "User-Agent": f"ragwatch/{__version__}"}
         extensions = {"trace": deadline.trace}
         with self._opened().stream("POST", url, content=body, headers=sent, extensions=extensions) as response:
@@ -164,42 +164,6 @@ def read_retry_after(value: str | None, now: datetime) -> float | None:
             return None
         seconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_AFTER) if math.isfinite(seconds) else None
-
-
-class _Deadline:
-    """Cuts the connection when the time is over: httpx bounds each read, and a server that drips meets all of them."""
-
-    def __init__(self, seconds: float) -> None:
-        self.over = False
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learn of the connection, as httpcore's extension "trace" tells of it."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-                if self.over:
-                    self._shut()
-
-    def _cut(self) -> None:
-        with self._lock:
-            self.over = True
-            self._shut()
-
-    def _shut(self) -> None:
-        # Shutting down wakes whoever reads; closing would not. Not TLS's own way, which takes the reader's state away.
-        if self._socket is not None:
-            with suppress(OSError, ValueError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @cache

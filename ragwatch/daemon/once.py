@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from ragwatch.app import Settings, utc_now
@@ -53,7 +54,7 @@ def _run(settings: Settings, holder: str) -> int:
         try:
             collection = Collection(name, state, ChildRunner(settings.path, name), utc_now, time.monotonic)
             collection.open(read_catalogue(settings), alive=last.seen if last else None, eager=True)
-            _work_off(collection, lease)
+            _work_off(collection, lease, settings.config.daemon.stop_within)
             tell(settings, state, utc_now, holder)
             return collection.worst
         finally:
@@ -62,7 +63,7 @@ def _run(settings: Settings, holder: str) -> int:
         state.close()
 
 
-def _work_off(collection: Collection, lease: DaemonLease) -> None:
+def _work_off(collection: Collection, lease: DaemonLease, within: timedelta) -> None:
     until, renewed = utc_now(), time.monotonic()
     try:
         while True:
@@ -75,8 +76,14 @@ def _work_off(collection: Collection, lease: DaemonLease) -> None:
                 renewed = time.monotonic()
             time.sleep(FOLLOWING_S)
     except KeyboardInterrupt:
-        while collection.work is not None:
-            collection.park()
-            collection.turn(starting=False)
-            time.sleep(FOLLOWING_S)
+        _wind_up(collection, within.total_seconds())
         raise
+
+
+def _wind_up(collection: Collection, within_s: float) -> None:
+    """Park the job in hand; end it where it does not stop within its time."""
+    began = time.monotonic()
+    while collection.work is not None:
+        (collection.park if time.monotonic() - began < within_s else collection.kill)()
+        collection.turn(starting=False)
+        time.sleep(FOLLOWING_S)

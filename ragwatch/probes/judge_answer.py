@@ -47,7 +47,7 @@ def read_reply(content: bytes, body: Mapping[str, Any]) -> Reply:
         usage = parsed.get("usage") or {}
         if not isinstance(usage, dict) or not isinstance(text, str | None):
             raise TypeError
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         prompt = estimate(json.dumps(body, ensure_ascii=False))
         failure = JudgeFailedError(Reason.MALFORMED, "the endpoint's answer is no chat completion")
         return Reply("", prompt, 0, prompt, failure)
@@ -65,6 +65,9 @@ def _failure(text: str, refusal: object, finish: object) -> JudgeFailedError | N
         return JudgeFailedError(Reason.DECLINED, "the judge would not answer")
     if finish == "length":
         return JudgeFailedError(Reason.TRUNCATED, "the answer is longer than max_tokens")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        # JSON can spell half a character; nothing that keeps or sends text takes it.
+        return JudgeFailedError(Reason.MALFORMED, "the answer holds half a character")
     if not text.strip():
         return JudgeFailedError(Reason.MALFORMED, "the answer is empty")
     return None
@@ -75,7 +78,7 @@ def refused_parameter(content: bytes) -> str:
     try:
         error = json.loads(content)["error"]
         name, code = error["param"], error["code"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
     plain = name.partition(".")[0] if isinstance(name, str) else ""
     return plain if plain in _OPTIONAL and code in _UNKNOWN else ""

@@ -6,7 +6,6 @@ Answers are judged by status code. Bodies of refusals are never shown: they tend
 import json
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import httpx
 
 from ragwatch.corpus.identity import Json
 from ragwatch.encoders.retries import is_passing, pause
+from ragwatch.http.deadline import Deadline
 from ragwatch.probes.judge import JudgeSettings
 from ragwatch.probes.judge_answer import JudgeFailedError, Reply, read_reply, refused_parameter
 from ragwatch.probes.judge_cache import AnswerCache, key_of
@@ -26,6 +26,7 @@ from ragwatch.probes.ragas_types import Reason, Usage
 GIVE_UP_AFTER = 5
 """Questions in a row, each with all its retries, that the endpoint leaves unanswered: then nothing more is asked."""
 _LONGEST_BODY = 4_000_000
+_NOTHING = Reply("", 0, 0, 0)
 _PER_PROMPT = (400, 413, 422)
 _STATUS = {401: Reason.CREDENTIALS, 403: Reason.CREDENTIALS, 408: Reason.TIMEOUT, 429: Reason.RATE_LIMITED}
 
@@ -79,7 +80,9 @@ class JudgeClient:
         self._url, self.address, auth = _address(settings)
         _quieten_logs()
         headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-        self._http = httpx.Client(headers=headers, auth=auth, timeout=settings.timeout_s)
+        # A kept connection could not be cut by a deadline; a judge thinks for longer than a connection takes.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(headers=headers, auth=auth, timeout=settings.timeout_s, limits=limits)
 
     @property
     def usage(self) -> Usage:
@@ -144,24 +147,25 @@ class JudgeClient:
             self._budget.reserve(reserved)
         except OverBudgetError as error:
             raise self._stop(JudgeFailedError(error.reason, error.detail, not_run=True)) from None
-        self._pace.wait(self._abandoned)
+        # Where nobody tells whether the judge read the prompt, and charges for it, it did.
+        used = Reply("", prompt_tokens, 0, prompt_tokens)
+        retry_after = None
         try:
+            self._pace.wait(self._abandoned)
             with self._slots:
                 response, content = self._post(body)
-        except (httpx.RequestError, RuntimeError) as error:
-            # Whether the judge read the prompt of a broken request, and charges for it, nobody tells.
-            lost = 0 if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else prompt_tokens
-            self._budget.settle(reserved, prompt=lost, estimated=lost)
-            failure = self._broken(error)
-            retry_after = None
-        else:
             if response.is_success:
-                reply = read_reply(content, body)
-                self._budget.settle(reserved, prompt=reply.prompt, answer=reply.answer, estimated=reply.estimated)
-                return reply
-            self._budget.settle(reserved)
+                used = read_reply(content, body)
+                return used
+            used = _NOTHING
             failure = self._refused(response, content)
             retry_after = response.headers.get("Retry-After")
+        except (httpx.RequestError, RuntimeError) as error:
+            used = _NOTHING if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else used
+            failure = self._broken(error)
+        finally:
+            # Whatever happens: others wait for what was promised to this request.
+            self._budget.settle(reserved, prompt=used.prompt, answer=used.answer, estimated=used.estimated)
         if failure.attempts and not last:
             seconds = pause(attempt, retry_after, datetime.now(UTC), self._jitter)
             if failure.reason is Reason.RATE_LIMITED:
@@ -170,16 +174,27 @@ class JudgeClient:
         return failure
 
     def _post(self, body: dict[str, Json]) -> tuple[httpx.Response, bytes]:
-        """Send and read within the timeout as a whole: a server that drips bytes never runs into httpx's own."""
-        deadline = time.monotonic() + self.settings.timeout_s
+        """Send and read within the timeout as a whole."""
         with self._lock:
             self._requests += 1
-        with self._http.stream("POST", self._url, json=body) as response:
+        deadline = Deadline(self.settings.timeout_s)
+        try:
+            with deadline:
+                response, content = self._read(body, deadline)
+        except httpx.RequestError:
+            if deadline.over:
+                raise httpx.ReadTimeout("too slow") from None
+            raise
+        if deadline.over:
+            raise httpx.ReadTimeout("too slow")
+        return response, content
+
+    def _read(self, body: dict[str, Json], deadline: Deadline) -> tuple[httpx.Response, bytes]:
+        extensions = {"trace": deadline.trace}
+        with self._http.stream("POST", self._url, json=body, extensions=extensions) as response:
             content = bytearray()
             for piece in response.iter_bytes():
                 content += piece
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("too slow")
                 if len(content) > _LONGEST_BODY:
                     raise httpx.ReadError("too long")
         return response, bytes(content)

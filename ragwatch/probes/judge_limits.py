@@ -12,7 +12,7 @@ _BYTES_PER_TOKEN = 3
 
 def estimate(text: str) -> int:
     """Return about how many tokens a text has, where nobody has counted them."""
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
+    return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
 
 
 class OverBudgetError(Exception):

@@ -1,5 +1,6 @@
 """Takes tasks through the worker: a few at a time, each ending in exactly one value, whatever goes wrong."""
 
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -137,8 +138,10 @@ class Run(Generic[T]):
             if self._client:
                 self._client.close()
             raise
+        # What a lost task asked may still be under way; the judge's own limits end it, and an encoder may have none.
+        deadline = time.monotonic() + self._stall_s
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
         return self._found
 
     def _over(self) -> bool:
@@ -166,15 +169,24 @@ class Run(Generic[T]):
                     return
         if message is None:
             self._lose(Reason.WORKER_DIED, f"the worker ended: {self.worker.how_it_ended()}")
-        elif "done" in message:
-            job = self._in_hand.pop(message["done"])
-            self._fruitless = 0
+            return
+        try:
+            self._heed(message)
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            self._lose(Reason.WORKER_DIED, "the worker sent what is no message")
+
+    def _heed(self, message: Message) -> None:
+        """Act on a message. Raises `LookupError`, `TypeError` and `ValueError` where it is none of the worker's."""
+        if "done" in message:
+            job = self._in_hand[message["done"]]
             self._found[job.number] = job.end(message)
+            del self._in_hand[job.number]
+            self._fruitless = 0
         elif "accepted" in message:
             if self._client:
                 self._client.keep(*self._answers.pop((self.worker, message["accepted"])))
         else:
-            job = self._in_hand[message["task"]]
+            job, _ = self._in_hand[message["task"]], message["call"]
             with self._counting:
                 job.calls += 1
             # A daemon, so that Ctrl-C need not wait for a judge that thinks.
@@ -197,9 +209,10 @@ class Run(Generic[T]):
             detail = error.fact if isinstance(error, RagwatchError) else _fault(error)
             reason = Reason.INTERNAL_ERROR if "prompt" in message else Reason.EMBEDDING_FAILED
             job.failure = job.failure or JudgeFailedError(reason, detail)
-        with self._counting:
-            job.calls -= 1
-        worker.send(answer)
+        finally:
+            with self._counting:
+                job.calls -= 1
+            worker.send(answer)
 
     def _ask(self, worker: Worker, job: Job[T], message: Message) -> str:
         if self._client is None:

@@ -16,8 +16,11 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any
 
 Message = dict[str, Any]
@@ -33,6 +36,8 @@ _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
+_LAST_S = 2.0
+"""Between the end of stdin and that of the process, whatever it does."""
 _NETWORK = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"})
 
 
@@ -237,7 +242,23 @@ async def _judge(message: Message, wire: Wire, score: Callable[[Message, Judgeme
     wire.send(done=message["task"], value=None if reason else value, reason=reason, detail=detail)
 
 
+def _listen(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[bytes]") -> None:
+    """Hand on what is read, from a thread of its own; end the process when nobody is there any more to read from.
+
+    The loop ends it sooner, unless something computes in it that never ends.
+    """
+    # Not through sys.stdin, whose lock Python asks for at its end.
+    with os.fdopen(os.dup(0), "rb") as pipe, suppress(RuntimeError):
+        for line in pipe:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, b"")
+    time.sleep(_LAST_S)
+    os._exit(1)
+
+
 async def _serve(wire: Wire) -> None:
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+    Thread(target=_listen, args=(asyncio.get_running_loop(), lines), daemon=True).start()
     # The loop has its own sockets by now; from here on nobody needs one.
     sys.addaudithook(_no_network)
     try:
@@ -246,9 +267,8 @@ async def _serve(wire: Wire) -> None:
         wire.send(missing=f"{type(error).__name__}: {error}")
         return
     wire.send(ready=version)
-    loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
-    while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+    while line := await lines.get():
         message = json.loads(line)
         if "call" in message:
             wire.answered(message)

@@ -10,6 +10,7 @@ import httpx
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, RagwatchError, RetrieverError
+from ragwatch.http.deadline import Deadline
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store
@@ -121,7 +122,10 @@ class HttpRetriever:
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
         self._url = url
         # Redirects are not followed: a header may hold a secret.
-        self._client = httpx.Client(headers=dict(headers or {}), timeout=timeout, follow_redirects=False)
+        # Connections are not kept: one that is taken again could not be cut by a deadline.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._timeout = timeout
+        self._client = httpx.Client(headers=dict(headers or {}), timeout=timeout, follow_redirects=False, limits=limits)
         # Nobody is told when the last question has been asked: the connection ends with the retriever.
         weakref.finalize(self, self._client.close)
 
@@ -134,10 +138,16 @@ class HttpRetriever:
 
     def retrieve(self, query: str, k: int) -> list[Passage]:
         where = f"endpoint {self._url}"
+        deadline = Deadline(self._timeout)
         try:
-            answer = self._client.post(self._url, json={"query": query, "k": k})
+            with deadline:
+                asked = {"query": query, "k": k}
+                answer = self._client.post(self._url, json=asked, extensions={"trace": deadline.trace})
         except httpx.HTTPError as error:
-            raise RetrieverError(f"{where} did not answer ({type(error).__name__})") from None
+            why = f"within {self._timeout:g} s" if deadline.over else f"({type(error).__name__})"
+            raise RetrieverError(f"{where} did not answer {why}") from None
+        if deadline.over:
+            raise RetrieverError(f"{where} did not answer within {self._timeout:g} s")
         if answer.status_code != httpx.codes.OK:
             raise RetrieverError(f"{where} answered {answer.status_code}")
         try:

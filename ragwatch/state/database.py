@@ -91,6 +91,8 @@ class Database(ABC):
     """What the driver raises, and `DamagedColumnError`."""
     rebuild: str
     """How to start anew."""
+    busy_seconds: float
+    """How long to wait for what another process has locked."""
 
     def __init__(self, location: str) -> None:
         self.location = location

@@ -1,7 +1,11 @@
 """State in PostgreSQL, for several machines that share it."""
 
+import os
 import re
-from contextlib import suppress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any
 
 from ragwatch.errors import ConfigError, MissingExtraError, RagwatchError, StateError, UnreachableError
@@ -18,6 +22,8 @@ except ImportError as error:
     ) from error
 
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 600.0
+"""How long one transaction may take."""
 REBUILD = "drop the tables whose names begin with ragwatch_: ragwatch rebuilds them; only history is lost"
 _REACH = "check that the server runs, and the host, user, password and database name in state.url"
 _PERMIT = "give the user of state.url the right to create and write tables there, on the primary server"
@@ -42,11 +48,12 @@ class PostgresDatabase(Database):
     dialect = "postgresql"
     errors = (psycopg.Error, DamagedColumnError)
     rebuild = REBUILD
+    answer_seconds = ANSWER_SECONDS
 
     def __init__(self, url: str, busy_seconds: float) -> None:
         """Raises `ConfigError` where libpq cannot read the URL."""
         self._settings = _settings(url)
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self._connection: psycopg.Connection[Any] | None = None
         host = self._settings.get("host") or self._settings.get("hostaddr") or "localhost"
         super().__init__(f"{self._settings.get('dbname') or ''} on {host}".strip())
@@ -90,18 +97,36 @@ class PostgresDatabase(Database):
     def give_back_space(self, breath_s: float) -> None:
         """Nothing to do: autovacuum makes it usable again."""
 
-    def _begin(self, write: bool) -> tuple[Any, Statements]:
-        wait = int(self._busy_seconds * 1000)
-        begin = f"BEGIN; SET LOCAL lock_timeout = {wait}" if write else "BEGIN READ ONLY"
+    @contextmanager
+    def _transaction(self, write: bool) -> Iterator[Statements]:
+        timer = Timer(self.answer_seconds, self._cut)
+        timer.daemon = True
+        timer.start()
         try:
-            connection = self._connection or self.connect()
+            with super()._transaction(write) as statements:
+                yield statements
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        """Cut the connection: libpq waits for as long as it lives, and that to a server that hangs does."""
+        connection = self._connection
+        if connection is not None:
+            # Shutting down wakes whoever waits; closing would not.
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def _begin(self, write: bool) -> tuple[Any, Statements]:
+        # Reads wait too, for a process that changes the tables.
+        begin = f"BEGIN{'' if write else ' READ ONLY'}; SET LOCAL lock_timeout = {int(self.busy_seconds * 1000)}"
+        try:
+            self._connection = connection = self._connection or self.connect()
             connection.execute(begin)
         except psycopg.OperationalError:
             # The server was restarted, or a firewall forgot us, since the last transaction.
             self.close()
-            connection = self.connect()
+            self._connection = connection = self.connect()
             connection.execute(begin)
-        self._connection = connection
         return connection, Statements(connection.cursor(), self.dialect, to_utc)
 
     def _roll_back(self, connection: Any) -> None:

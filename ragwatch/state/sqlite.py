@@ -46,7 +46,7 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path, busy_seconds: float) -> None:
         super().__init__(str(path))
         self._path = path
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
@@ -64,7 +64,7 @@ class SqliteDatabase(Database):
         self._check_path()
         with self.translating():
             connection = sqlite3.connect(
-                self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+                self._path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
             )
             try:
                 # With WAL, NORMAL can lose the last commits in a power cut, and never damages the file.
@@ -103,7 +103,7 @@ class SqliteDatabase(Database):
 
     def use_wal(self) -> None:
         """Switch the file to write-ahead logging, for good. Does nothing where the file system cannot."""
-        deadline = time.monotonic() + self._busy_seconds
+        deadline = time.monotonic() + self.busy_seconds
         with self.translating(), closing(self.connect()) as connection:
             # Heeded only while the file is empty; `give_back_space` sees to older ones.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -148,7 +148,7 @@ class SqliteDatabase(Database):
             return StateError(f"the state database {self.location} cannot be used: {error}", hint=REBUILD)
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StateError(
-                f"the state database {self.location} has been locked by another process for {self._busy_seconds:g} s",
+                f"the state database {self.location} has been locked by another process for {self.busy_seconds:g} s",
                 hint=_WAIT,
             )
         name = getattr(error, "sqlite_errorname", str(code))

@@ -49,6 +49,8 @@ def migrating(database: Database) -> Iterator[Connection]:
         try:
             with engine.begin() as connection:
                 if database.dialect == "postgresql":
+                    # Also for the tables that other processes read.
+                    connection.execute(text(f"SET LOCAL lock_timeout = {int(database.busy_seconds * 1000)}"))
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
                 yield connection
         except DBAPIError as error:

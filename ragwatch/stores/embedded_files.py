@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreBusyError, StoreError
 
+LOCK_SECONDS = 60.0
+"""How long to wait for another process that creates, deletes or aliases."""
+_RETRY_SECONDS = 0.05
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -110,13 +114,30 @@ else:
 
     @contextmanager
     def locked(root: Path) -> Iterator[None]:
-        """Keep other processes from creating, deleting and aliasing in `root` meanwhile."""
+        """Keep other processes from creating, deleting and aliasing in `root` meanwhile.
+
+        Raises `StoreBusyError` where one of them does so for more than `LOCK_SECONDS`.
+        """
         descriptor = os.open(root, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            deadline = time.monotonic() + LOCK_SECONDS
+            while not _taken(descriptor):
+                if time.monotonic() > deadline:
+                    raise StoreBusyError(
+                        f"another process has been changing the embedded store {root} for {LOCK_SECONDS:g} s",
+                        hint="wait for it, or end it",
+                    )
+                time.sleep(_RETRY_SECONDS)
             yield
         finally:
             os.close(descriptor)
+
+    def _taken(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def is_locked(shard: Path) -> bool:
         """Say whether the shard is open somewhere: the engine locks the folder of its write-ahead log."""
@@ -125,9 +146,6 @@ else:
         except OSError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return not _taken(descriptor)
         finally:
             os.close(descriptor)
-        return False

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ragwatch.state import open_state
 from tests.alerts.sending import LIFE
+from tests.servers.children import start_child
 from tests.servers.receiver import Fail, Received, Receiver, Say
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ def _moody(seed: int, ok: str) -> Callable[[Received], Say | Fail]:
 
 def _run(folder: Path, team: Receiver, hook: Receiver, incidents: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.alerts.sending", str(folder), team.url, hook.url, str(incidents)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    return start_child(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def _killed(folder: Path, team: Receiver, hook: Receiver, incidents: int, draw: random.Random) -> int:
@@ -97,7 +98,9 @@ def _killed(folder: Path, team: Receiver, hook: Receiver, incidents: int, draw: 
         assert child.stdout is not None
         child.stdout.readline()
         enough = len(team.received) + len(hook.received) + draw.randint(0, MOST)
+        deadline = time.monotonic() + 120
         while len(team.received) + len(hook.received) < enough and child.poll() is None:
+            assert time.monotonic() < deadline, "the sender lives and sends nothing"
             time.sleep(0.002)
         time.sleep(draw.uniform(0.0, 0.05))
         child.kill()

@@ -16,6 +16,7 @@ from ragwatch.app import load
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
 from ragwatch.wiring import make_state
+from tests.servers.children import start_child
 
 PATIENCE_S = 90.0
 """For a machine on which everybody works at once; what is waited for takes a second or two."""
@@ -52,10 +53,11 @@ with open_pipeline(settings.path, settings=settings) as pipeline:
 return 1 if report.findings else 0"""
 
 
-def eventually(condition: Callable[[], object], what: str = "") -> None:
+def eventually(condition: Callable[[], object], what: str) -> None:
+    """Wait until it is so; `what` says what is not so when it does not come."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, what or "it does not happen"
+        assert time.monotonic() < deadline, f"after {PATIENCE_S:g} s: {what}"
         time.sleep(0.05)
 
 
@@ -98,7 +100,7 @@ def daemon(folder: Path, port: int, *arguments: str, environment: Mapping[str, s
     log = folder / "daemon.log"
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAGWATCH_")}
     with log.open("ab") as out:
-        process = subprocess.Popen(
+        process = start_child(
             [sys.executable, "-m", "ragwatch", "daemon", *arguments],
             cwd=folder,
             env={**given, **(environment or {})},
@@ -109,7 +111,7 @@ def daemon(folder: Path, port: int, *arguments: str, environment: Mapping[str, s
         yield Daemon(process, folder, f"http://127.0.0.1:{port}", log)
     finally:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
 
 
 def ledger_of(folder: Path) -> Ledger:

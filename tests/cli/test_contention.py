@@ -21,6 +21,7 @@ from ragwatch.ports import RunRecord
 from ragwatch.state import open_state
 from tests.cli.conftest import Workspace
 from tests.cli.daemons import PATIENCE_S, Daemon, daemon, eventually, write_job
+from tests.servers.children import start_child
 from tests.servers.embeddings import Behaviour, Changed, Request
 from tests.servers.postgres import postgres_database, postgres_server
 from tests.servers.qdrant import QdrantServer
@@ -110,12 +111,12 @@ def command(folder: Path) -> Iterator[Command]:
     log = folder / f"command-{uuid.uuid4().hex}.log"
     with log.open("wb") as out:
         started = [sys.executable, "-c", COMMAND, "reindex", "--yes"]
-        process = subprocess.Popen(started, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        process = start_child(started, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
     try:
         yield Command(process, log)
     finally:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
 
 
 def at_work(workspace: Workspace, url: str, repair: Command) -> int:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -77,9 +77,10 @@ def test_a_daemon_runs_its_jobs_tells_and_says_that_it_lives(indexed: Workspace,
         }
         with daemon(indexed.folder, port, environment=environment) as running:
             running.ready()
-            eventually(lambda: len(runs(indexed.folder, "scan")) >= 3)
-            eventually(lambda: "index_behind" in str(ledger_of(indexed.folder).incidents(collection="docs")))
-            eventually(lambda: switch.requests)
+            eventually(lambda: len(runs(indexed.folder, "scan")) >= 3, "no three scans")
+            with closing(ledger_of(indexed.folder)) as ledger:
+                eventually(lambda: "index_behind" in str(ledger.incidents(collection="docs")), "no incident")
+            eventually(lambda: switch.requests, "no heartbeat")
             assert running.get("/healthz") == (200, "alive\n")
             assert "ragwatch_build_info" in running.get("/metrics")[1]
             assert running.get("/nothing")[0] == 404
@@ -109,7 +110,7 @@ def test_in_the_middle_of_a_scan_it_stops_at_the_next_safe_point(indexed: Worksp
     write_job(indexed.folder, "scan", SLOW + SCAN.format(extra=", progress=progress"))
     configure(indexed, port)
     with daemon(indexed.folder, port) as running:
-        eventually((indexed.folder / "scanning").exists)
+        eventually((indexed.folder / "scanning").exists, "the job does not run")
         began = time.monotonic()
         assert running.stop() == ExitCode.DONE, running.said
         assert time.monotonic() - began < 30
@@ -125,9 +126,9 @@ def test_a_second_sigterm_ends_it_at_once(indexed: Workspace, port: int) -> None
     configure(indexed, port)
     indexed.configure('stop_within = "4s"', 'stop_within = "300s"')
     with daemon(indexed.folder, port) as running:
-        eventually((indexed.folder / "deaf").exists)
+        eventually((indexed.folder / "deaf").exists, "the job does not run")
         running.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "stopping" in running.said)
+        eventually(lambda: "stopping" in running.said, "the daemon does not stop")
         assert running.stop() == ExitCode.INTERRUPTED
     assert [run.outcome for run in runs(indexed.folder, "job:deaf")] == ["interrupted"]
 
@@ -142,12 +143,12 @@ def test_two_daemons_and_one_on_standby(indexed: Workspace, port: int) -> None:
         assert f":{first.process.pid}/" in refused.err
         assert "--standby" in refused.err
         with daemon(indexed.folder, port, "--standby") as second:
-            eventually(lambda: "has a daemon already" in second.said)
+            eventually(lambda: "has a daemon already" in second.said, "the second is not told")
             shown = indexed.ragwatch("job", "next", "--json").value["daemon"]
             assert shown["alive"]
             assert f":{first.process.pid}/" in shown["holder"]
             first.process.kill()
-            first.process.wait()
+            first.process.wait(PATIENCE_S)
             second.ready()
             holder = indexed.ragwatch("job", "next", "--json").value["daemon"]["holder"]
             assert f":{second.process.pid}/" in holder
@@ -178,7 +179,7 @@ def test_broken_files_leave_the_other_jobs_alone_and_are_mended_by_sighup(indexe
     with daemon(indexed.folder, port) as running:
         running.ready()
         for job, outcome in (("tick", "done"), ("raises", "failed"), ("dies", "failed")):
-            eventually(partial(outcomes, indexed.folder, job))
+            eventually(partial(outcomes, indexed.folder, job), f"job {job} has not ended")
             assert outcomes(indexed.folder, job) == {outcome}
         assert any("was killed by SIGSEGV" in str(run.summary.get("error")) for run in runs(indexed.folder, "job:dies"))
         files = {note.key: str(note.value["error"]) for note in ledger_of(indexed.folder).notes("job_file")}
@@ -186,7 +187,7 @@ def test_broken_files_leave_the_other_jobs_alone_and_are_mended_by_sighup(indexe
         assert 'did you mean "tick"?' in files["docs/daemon.schedule.tikc"]
         broken.write_text((indexed.folder / "jobs" / "tick.py").read_text().replace('"tick"', '"mine"'))
         running.process.send_signal(signal.SIGHUP)
-        eventually(lambda: runs(indexed.folder, "job:mine"))
+        eventually(lambda: runs(indexed.folder, "job:mine"), "job mine does not run")
         assert running.stop() == ExitCode.DONE
 
 
@@ -201,8 +202,8 @@ def test_one_dead_server_and_one_broken_file_leave_the_other_collections_running
     files = [f"--config={name}" for name in ("ragwatch.toml", "dead.toml", "broken.toml")]
     with daemon(indexed.folder, port, *files) as running:
         running.ready()
-        eventually(lambda: len(runs(indexed.folder, "scan")) >= 3)
-        eventually(lambda: "Jobs are held back" in running.get("/")[1])
+        eventually(lambda: len(runs(indexed.folder, "scan")) >= 3, "no three scans")
+        eventually(lambda: "Jobs are held back" in running.get("/")[1], "jobs are not held back")
         ready = running.get("/readyz")[1]
         assert "docs: attended" in ready
         assert "broken.toml:1: collection = 3" in ready
@@ -211,7 +212,7 @@ def test_one_dead_server_and_one_broken_file_leave_the_other_collections_running
         assert shown["state"] == "open"
         assert shown["failures"] == 3
         before = len(runs(indexed.folder, "scan"))
-        eventually(lambda: len(runs(indexed.folder, "scan")) > before)
+        eventually(lambda: len(runs(indexed.folder, "scan")) > before, "no further scan")
         assert len(runs(indexed.folder, "job:scan", "dead")) == 3
         assert running.stop() == ExitCode.DONE
 
@@ -245,8 +246,8 @@ def test_an_orphaned_job_ends_with_its_daemon(indexed: Workspace, port: int) -> 
     write_job(indexed.folder, "sleeps", body)
     configure(indexed, port)
     with daemon(indexed.folder, port) as running:
-        eventually(lambda: (indexed.folder / "pid").exists() and (indexed.folder / "pid").read_text())
+        eventually(lambda: (indexed.folder / "pid").exists() and (indexed.folder / "pid").read_text(), "no job runs")
         running.process.kill()
-        running.process.wait()
+        running.process.wait(PATIENCE_S)
         job = Path(f"/proc/{(indexed.folder / 'pid').read_text()}")
-        eventually(lambda: not job.exists())
+        eventually(lambda: not job.exists(), "the job lives on")

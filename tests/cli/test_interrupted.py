@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +12,8 @@ from ragwatch import apply
 from ragwatch.errors import ExitCode
 from ragwatch.state import open_state
 from tests.cli.conftest import Workspace
+from tests.cli.daemons import PATIENCE_S, eventually
+from tests.servers.children import start_child
 from tests.servers.embeddings import Hang, Status
 
 
@@ -47,20 +48,13 @@ def test_a_dead_endpoint_is_resumed(indexed: Workspace, monkeypatch: pytest.Monk
 def test_a_signal_interrupts_and_the_next_run_finishes(indexed: Workspace, number: signal.Signals) -> None:
     indexed.write("new.md", "# New\n\nText.\n")
     indexed.server.always = Hang(60)
-    # A test run in the background has SIGINT ignored, and children inherit that; a user's terminal does not.
     asked = len(indexed.server.requests)
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import ragwatch.__main__"
-    command = [sys.executable, "-c", script, "reindex", "--yes"]
-    with subprocess.Popen(command, cwd=indexed.folder, stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 120
-        while len(indexed.server.requests) == asked:
-            assert child.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    command = [sys.executable, "-m", "ragwatch", "reindex", "--yes"]
+    with start_child(command, cwd=indexed.folder, stderr=subprocess.PIPE, text=True) as child:
+        eventually(lambda: len(indexed.server.requests) > asked or child.poll() is not None, "nothing is encoded")
         os.kill(child.pid, number)
-        assert child.stderr is not None
-        printed = child.stderr.read()
-        assert child.wait(timeout=60) == ExitCode.INTERRUPTED
+        printed = child.communicate(timeout=PATIENCE_S)[1]
+        assert child.returncode == ExitCode.INTERRUPTED, printed
     assert "interrupted" in printed
     assert "Traceback" not in printed
     indexed.server.always = None
@@ -73,11 +67,8 @@ def test_a_run_whose_process_was_killed_is_said_to_be_killed(indexed: Workspace)
     indexed.server.always = Hang(60)
     asked = len(indexed.server.requests)
     command = [sys.executable, "-m", "ragwatch", "reindex", "--yes", "--quiet"]
-    with subprocess.Popen(command, cwd=indexed.folder) as child:
-        deadline = time.monotonic() + 120
-        while len(indexed.server.requests) == asked:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    with start_child(command, cwd=indexed.folder) as child:
+        eventually(lambda: len(indexed.server.requests) > asked, "nothing is encoded")
         assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "running"
         child.kill()
     assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "killed"

@@ -1,11 +1,11 @@
 """The dead man's switch: called while all is well, and its address is never told."""
 
 import logging
-import time
 
 import pytest
 
 from ragwatch.daemon.heartbeat import Heartbeat
+from tests.cli.daemons import eventually
 from tests.servers.stub_http import Answer, stub_server
 
 
@@ -14,15 +14,10 @@ def test_it_is_called_only_while_nothing_is_wrong(caplog: pytest.LogCaptureFixtu
     with stub_server(lambda method, path: Answer()) as switch, caplog.at_level(logging.WARNING):
         beat = Heartbeat(f"{switch.url}/planted-secret", 0.01, lambda: list(wrong))
         beat.start()
-        deadline = time.monotonic() + 30
-        while "no heartbeat" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: "no heartbeat" in caplog.text, "nobody says that there is no heartbeat")
         assert switch.requests == []
         wrong.clear()
-        while not switch.requests:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: switch.requests, "no heartbeat")
         beat.stop()
     assert "docs: job scan failed" in caplog.text
 

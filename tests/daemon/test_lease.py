@@ -24,7 +24,7 @@ def state() -> MemoryState:
 def gone() -> int:
     """Return the id of a process that is over."""
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait()
+        child.wait(60)
     return child.pid
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.servers.stub_http import ended
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -77,5 +79,5 @@ def hub(folder: Path, repository: str) -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{server.server_address[1]}", server.asked
     finally:
         server.shutdown()
-        thread.join()
+        ended(thread)
         server.server_close()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Literal
 
 from ragwatch.corpus.identity import Json
@@ -55,7 +56,7 @@ class MemoryState:
     def start_run(self, verb: str, collection: str, now: datetime, summary: Mapping[str, Json] | None = None) -> str:
         started = now.astimezone(UTC)
         stem = f"{started:%Y%m%dT%H%M%S.%fZ}"
-        run = f"{stem}-{sum(known.startswith(stem) for known in self.run_records):03d}"
+        run = next(name for number in count() if (name := f"{stem}-{number:03d}") not in self.run_records)
         self.run_records[run] = RunRecord(run, verb, collection, started, None, "running", dict(summary or {}))
         return run
 
@@ -64,16 +65,16 @@ class MemoryState:
         self.run_records[run] = replace(known, outcome=outcome, summary=dict(summary), finished=now.astimezone(UTC))
 
     def runs(self, *, collection: str | None = None, verb: str | None = None, limit: int = 20) -> list[RunRecord]:
-        newest = sorted(self.run_records.values(), key=lambda run: run.id, reverse=True)
-        asked = (run for run in newest if collection in (None, run.collection) and verb in (None, run.verb))
-        return list(asked)[:limit]
+        kept = self.run_records
+        asked = [id_ for id_, run in kept.items() if collection in (None, run.collection) and verb in (None, run.verb)]
+        return [kept[id_] for id_ in sorted(asked, reverse=True)[:limit]]
 
     def finished_runs(
         self, collection: str, *, after: tuple[datetime, str] | None = None, limit: int = 200
     ) -> list[RunRecord]:
-        ended = [(run.finished, run.id, run) for run in self.run_records.values() if run.collection == collection]
-        marked = sorted(((end, id_), run) for end, id_, run in ended if end is not None)
-        return [run for mark, run in marked if after is None or mark > after][:limit]
+        kept = self.run_records
+        ended = [(run.finished, id_) for id_, run in kept.items() if run.collection == collection and run.finished]
+        return [kept[id_] for _, id_ in sorted(mark for mark in ended if after is None or mark > after)[:limit]]
 
     def record_findings(self, run: str, findings: Iterable[Mapping[str, Json]]) -> None:
         kept = [dict(finding) for finding in findings]

@@ -1,10 +1,10 @@
 """A `Store` in dicts. Passes the same contract suite as the real ones."""
 
-import copy
 import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +160,7 @@ class MemoryStore:
                 continue
             held, vector = points[point_id]
             if where is None or self._matches(held, where):
-                shown = copy.deepcopy(held) if payload else self._reserved_only(held)
+                shown = _copied(held) if payload else self._reserved_only(held)
                 yield StoredPoint(point_id, shown, vector.copy() if vectors else None)
 
     def fetch(self, ids: Sequence[str], *, vectors: bool = False, payload: bool = True) -> list[StoredPoint]:
@@ -168,7 +168,7 @@ class MemoryStore:
         return [
             StoredPoint(
                 one,
-                copy.deepcopy(points[one][0]) if payload else self._reserved_only(points[one][0]),
+                _copied(points[one][0]) if payload else self._reserved_only(points[one][0]),
                 points[one][1].copy() if vectors else None,
             )
             for one in dict.fromkeys(_canonical(one) for one in ids)
@@ -194,17 +194,16 @@ class MemoryStore:
             sides = [self.search(vector, hybrid.candidates, fields=fields), self._sparse_hits(sparse, hybrid, fields)]
             return _fused(sides, hybrid.fusion)[:limit]
         query = _unit(vector) if found.distance is Distance.COSINE else vector
+        nearest = found.distance in (Distance.COSINE, Distance.DOT)
+        order = 2 if found.distance is Distance.EUCLID else 1
         scored = []
         for point_id, (payload, stored) in found.points.items():
-            if any(field_value(payload, path) != value for path, value in (fields or {}).items()):
+            if fields and any(field_value(payload, path) != value for path, value in fields.items()):
                 continue
-            if found.distance in (Distance.COSINE, Distance.DOT):
-                score, rank = float(stored @ query), -float(stored @ query)
-            else:
-                order = 2 if found.distance is Distance.EUCLID else 1
-                score = rank = float(np.linalg.norm(stored - query, ord=order))
-            scored.append((rank, Hit(point_id, score, copy.deepcopy(payload))))
-        return [hit for _, hit in sorted(scored, key=lambda pair: pair[0])[:limit]]
+            score = float(stored @ query) if nearest else float(np.linalg.norm(stored - query, ord=order))
+            scored.append((-score if nearest else score, score, point_id))
+        best = sorted(scored, key=lambda one: one[0])[:limit]
+        return [Hit(point_id, score, _copied(found.points[point_id][0])) for _, score, point_id in best]
 
     def _sparse_hits(self, sparse: SparseSettings, hybrid: Hybrid, fields: Mapping[str, Scalar] | None) -> list[Hit]:
         found = self._found
@@ -214,7 +213,7 @@ class MemoryStore:
             held = found.weights.get((sparse.name, point_id), {})
             score = sum(held.get(index, 0.0) * value for index, value in zip(indices, values, strict=True))
             if score and all(field_value(payload, path) == value for path, value in (fields or {}).items()):
-                hits.append(Hit(point_id, score, copy.deepcopy(payload)))
+                hits.append(Hit(point_id, score, _copied(payload)))
         return sorted(hits, key=lambda hit: -hit.score)[: hybrid.candidates]
 
     # -- writing -----------------------------------------------------------------------------------------------
@@ -233,7 +232,7 @@ class MemoryStore:
             assert point.vector is not None
             vector = point.vector.astype(np.float32)
             stored = _unit(vector) if found.distance is Distance.COSINE else vector.copy()
-            found.points[_canonical(point.id)] = (copy.deepcopy(dict(point.payload)), stored)
+            found.points[_canonical(point.id)] = (_copied(dict(point.payload)), stored)
         for point, one in zip(points, made, strict=True):
             if self.sparse:
                 weights = dict(zip(one.indices, one.values, strict=True))
@@ -244,7 +243,7 @@ class MemoryStore:
         self._check(0.0)
         for point_id, payload in updates:
             if _canonical(point_id) in points:
-                points[_canonical(point_id)][0].update(copy.deepcopy(dict(payload)))
+                points[_canonical(point_id)][0].update(_copied(dict(payload)))
 
     def delete(self, ids: Sequence[str], *, revision: Revision) -> tuple[str, ...]:
         held = {point.id: self._revision(point.payload) for point in self.fetch(ids, payload=False)}
@@ -277,10 +276,17 @@ class MemoryStore:
         return value in where.values if where.values else value is None
 
     def _reserved_only(self, payload: Mapping[str, Json]) -> dict[str, Json]:
-        reserved = copy.deepcopy(self._reserved(payload))
+        reserved = _copied(self._reserved(payload))
         if reserved is None:
             return {}
         return {RESERVED: reserved} if RESERVED in payload else {"meta": {RESERVED: reserved}}
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a JSON value; `copy.deepcopy` takes ten times as long."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _pass(timeout_s: float) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from ragwatch.errors import StateError
+from ragwatch.probes import judge_client
 from ragwatch.probes.judge import JudgeSettings
 from ragwatch.probes.judge_answer import JudgeFailedError
 from ragwatch.probes.judge_cache import FILE, AnswerCache
 from ragwatch.probes.judge_client import GIVE_UP_AFTER, JudgeClient, Question
 from ragwatch.probes.ragas_types import Reason
+from tests.cli.daemons import eventually
 from tests.servers.embeddings import Hang, Raw, Reset, Status
 from tests.servers.judge import KEY, Behaviour, Drip, JudgeServer, Says
 
@@ -145,7 +147,7 @@ def test_nobody_listens(asker: Asker) -> None:
     assert f"127.0.0.1:{port}" in found.detail
 
 
-@pytest.mark.parametrize("told", [Hang(), Drip()])
+@pytest.mark.parametrize("told", [Hang(), Drip(), Drip(headers=True)])
 def test_a_slow_judge_is_not_waited_for(told: Behaviour, asker: Asker, server: JudgeServer) -> None:
     server.always = told
     client = asker(timeout_s=0.3, retries=0)
@@ -255,6 +257,39 @@ def test_the_budget_is_a_hard_stop(changes: dict[str, Any], reason: Reason, aske
     assert failure(client, replace(QUESTION, prompt="?")).reason is reason
 
 
+DEEP = "[" * 200_000
+HALF = r'{"choices": [{"message": {"content": "half \ud83d"}}]}'
+
+
+@pytest.mark.parametrize(("told", "status"), [(DEEP, 200), (HALF, 200), (DEEP, 400), (DEEP, 500)])
+def test_an_answer_that_cannot_be_taken_apart_holds_no_budget_back(
+    told: str, status: int, asker: Asker, server: JudgeServer
+) -> None:
+    """A promise that was not taken back would let the second question wait for ever."""
+    server.script.append(Status(status, body=told))
+    client = asker(budget_tokens=800, max_tokens=400, retries=0)
+    found = failure(client)
+    assert found.reason is {200: Reason.MALFORMED, 400: Reason.REFUSED, 500: Reason.SERVER_ERROR}[status]
+    later: list[str] = []
+    thread = threading.Thread(target=lambda: later.append(client.ask(QUESTION).text), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert later == ['{"rating": 2}'], "the next question waits for what the first one was promised"
+
+
+def test_a_fault_of_our_own_holds_no_budget_back(
+    asker: Asker, server: JudgeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = asker(budget_tokens=500, max_tokens=200)
+    with monkeypatch.context() as patched:
+        patched.setattr(judge_client, "read_reply", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            client.ask(QUESTION)
+    # It was sent, and may be charged for.
+    assert client.usage.prompt_tokens > 0
+    assert client.ask(QUESTION).text == '{"rating": 2}'
+
+
 def test_no_more_at_once_than_allowed(asker: Asker, server: JudgeServer) -> None:
     pair = threading.Barrier(2, timeout=60)
 
@@ -269,7 +304,8 @@ def test_no_more_at_once_than_allowed(asker: Asker, server: JudgeServer) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads), "a question was not answered within 60 s"
     assert (server.most_at_once, len(server.requests)) == (2, 6)
 
 
@@ -379,8 +415,7 @@ def test_closing_ends_what_waits(asker: Asker, server: JudgeServer) -> None:
     found: list[JudgeFailedError] = []
     thread = threading.Thread(target=lambda: found.append(failure(client)))
     thread.start()
-    while not server.requests:
-        thread.join(0.01)
+    eventually(lambda: server.requests, "the judge was not asked")
     client.close()
     thread.join(60)
     assert [one.not_run for one in found] == [True]

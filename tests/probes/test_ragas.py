@@ -331,6 +331,15 @@ def test_the_sample_in_hand_is_lost_with_the_worker_and_no_other(ragas: Ragas, s
     assert report.judged[1].repeats[0].detail == "the worker ended: killed by signal 9"
 
 
+@pytest.fixture
+def heeds_interruptions() -> Iterator[None]:
+    """As from a terminal: a run that was started in the background of a script ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interruptions")
 def test_an_interruption_does_not_wait_for_the_judge(ragas: Ragas, server: JudgeServer) -> None:
     def interrupt(number: int) -> Any:
         if number == 1:

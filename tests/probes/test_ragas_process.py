@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import venv
 from collections import Counter
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ import pytest
 
 from ragwatch.errors import ConfigError, MissingExtraError
 from ragwatch.health.outcomes import Outcome
+from ragwatch.probes import ragas_process
 from ragwatch.probes.judge import JudgeSettings
 from ragwatch.probes.ragas_adapter import Ragas, RagasSettings
 from ragwatch.probes.ragas_metrics import judge_metrics
-from ragwatch.probes.ragas_process import environment
+from ragwatch.probes.ragas_process import Worker, environment
 from ragwatch.probes.ragas_run import MOST_RESTARTS
 from ragwatch.probes.ragas_types import Judged, Reason, Sample
+from tests.cli.daemons import PATIENCE_S, eventually
 
 SAMPLES = [Sample(str(number), retrieved_ids=("1",), relevant_ids=("1",)) for number in range(3)]
 READY = 'print(json.dumps({"ready": "0.0.1"}), flush=True)'
@@ -132,6 +135,131 @@ def test_what_was_found_before_a_restart_failed_is_kept(interpreter: Interpreter
     assert tally[Outcome.OK, Reason.NONE] >= 3
     assert tally[Outcome.NOT_RUN, Reason.WORKER_DIED] >= 1
     assert sum(tally.values()) == 6
+
+
+ONCE = """
+mark = pathlib.Path(__file__).with_name("mark")
+if not mark.exists():
+    mark.touch()
+    {act}
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("act", "detail"),
+    [
+        ("os.close(1)", "the worker ended: it closed its output and went on"),
+        ("print('Welcome!', flush=True)", "the worker ended: it printed what is no message"),
+        ("print('[' * 100_000, flush=True)", "the worker ended: it printed what is no message"),
+        ("print('[1]', flush=True)", "the worker ended: it printed what is no message"),
+        ("print('{\"done\": 99}', flush=True)", "the worker sent what is no message"),
+        ('print(\'{"done": 0, "reason": "?", "detail": ""}\', flush=True)', "the worker sent what is no message"),
+        ('print(\'{"task": 0, "prompt": ""}\', flush=True)', "the worker sent what is no message"),
+    ],
+)
+def test_a_worker_that_talks_nonsense_and_lives_on_is_ended_and_replaced(
+    act: str, detail: str, interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    found = metrics(interpreter(READY + "\n" + ONCE.format(act=act) + ANSWER.replace("VALUE", "1.0")))
+    assert counts(found) == {(Outcome.JUDGE_ERROR, Reason.WORKER_DIED): 1, (Outcome.OK, Reason.NONE): 5}
+    assert [one.detail for one in found if one.outcome is Outcome.JUDGE_ERROR] == [detail]
+
+
+def test_a_banner_before_the_first_message_is_passed_over(interpreter: Interpreters) -> None:
+    banner = "print('Welcome!\\n{}', flush=True)\n"
+    assert counts(metrics(interpreter(banner + READY + ANSWER.replace("VALUE", "1.0")))) == {
+        (Outcome.OK, Reason.NONE): 6
+    }
+
+
+def test_a_worker_that_closes_its_output_at_once_and_lives_on_is_ended(
+    interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    with pytest.raises(MissingExtraError, match="cannot run RAGAS: it closed its output and went on"):
+        metrics(interpreter("os.close(1); time.sleep(600)"))
+    with pytest.raises(MissingExtraError, match="cannot run RAGAS: too old"):
+        metrics(interpreter("print('too old', file=sys.stderr, flush=True); os.close(1); time.sleep(600)"))
+
+
+def test_a_line_without_end_is_no_message(interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ragas_process, "LONGEST_LINE", 100_000)
+    act = "sys.stdout.write('x' * 1_000_000); sys.stdout.flush()"
+    found = metrics(interpreter(READY + "\n" + ONCE.format(act=act) + ANSWER.replace("VALUE", "1.0")))
+    assert counts(found) == {(Outcome.JUDGE_ERROR, Reason.WORKER_DIED): 1, (Outcome.OK, Reason.NONE): 5}
+
+
+LARGE = Sample("large", retrieved_ids=tuple(f"{number:0100d}" for number in range(20_000)), relevant_ids=("1",))
+"""Larger than any pipe."""
+
+
+def test_a_worker_that_does_not_read_is_ended(interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    settings = RagasSettings(python=interpreter(READY + "\ntime.sleep(600)"), stall_s=1.0, start_timeout_s=60.0)
+    with Ragas(settings) as ragas:
+        found = ragas.retrieval_metrics([LARGE])
+    assert counts(found) == {(Outcome.JUDGE_ERROR, Reason.WORKER_STALLED): 2}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_end_does_not_wait_for_what_was_not_read(
+    at_once: bool, interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    worker = Worker(interpreter(READY + "\ntime.sleep(600)"), 60.0)
+    for _ in range(20):
+        worker.send({"text": "x" * 1_000_000})
+    worker.end(at_once=at_once)
+    worker.end()
+    assert not worker.alive
+    assert not any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("ragas-"))
+
+
+@pytest.mark.parametrize("left", ["", " &\nexit 3"])
+def test_an_interpreter_behind_a_wrapper_is_ended_with_it(
+    left: str, interpreter: Interpreters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrapper waits for the real one, or has ended before it."""
+    monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    inner = interpreter(
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n{READY}\ntime.sleep(600)"
+    )
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\n"{inner}" "$@"{left}\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    with Ragas(RagasSettings(python=str(wrapper), stall_s=1.0, start_timeout_s=60.0)) as ragas:
+        assert counts(ragas.retrieval_metrics(SAMPLES[:1])) == {(Outcome.JUDGE_ERROR, Reason.WORKER_STALLED): 2}
+    eventually(lambda: not lives(int((tmp_path / "pid").read_text())), "the interpreter is gone")
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process runs; one that is dead and that nobody has asked about yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_worker_whose_parent_is_gone_ends_though_it_computes(bare: str, tmp_path: Path) -> None:
+    package = tmp_path / "ragas"
+    package.mkdir()
+    (package / "__init__.py").write_text("print(1, flush=True)\nwhile True: pass", encoding="utf-8")
+    script = Path(__file__).parents[2] / "ragwatch" / "probes" / "ragas_worker.py"
+    command = [bare, "-P", str(script)]
+    with subprocess.Popen(
+        command, env={"PYTHONPATH": str(tmp_path)}, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as worker:
+        try:
+            assert worker.stdin
+            assert worker.stderr
+            assert worker.stderr.readline() == b"1\n"
+            worker.stdin.close()
+            assert worker.wait(PATIENCE_S) == 1
+        finally:
+            worker.kill()
 
 
 def test_closing_ends_the_process_and_a_later_call_starts_another(interpreter: Interpreters) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -14,6 +14,7 @@ from ragwatch.probes.retrievers import CallableRetriever, CollectionRetriever, H
 from ragwatch.stores.sparse import SparseSettings
 from tests.fakes.hash_encoder import HashEncoder
 from tests.fakes.memory_store import MemoryStore
+from tests.servers.receiver import Fail, Receiver
 from tests.servers.stub_http import Answer, stub_server
 from tests.verbs.bench import Bench
 
@@ -88,6 +89,14 @@ def test_an_endpoint_that_fails_is_a_failed_call(answer: Answer, message: str) -
 def test_an_endpoint_out_of_reach_is_a_failed_call() -> None:
     with pytest.raises(RetrieverError, match="did not answer"):
         HttpRetriever("http://127.0.0.1:9/", timeout=2).retrieve("x", 3)
+
+
+@pytest.mark.parametrize("how", ["hang", "drip headers", "drip body"])
+def test_an_endpoint_that_never_ends_its_answer_is_a_failed_call(
+    how: Literal["hang", "drip headers", "drip body"],
+) -> None:
+    with Receiver(Fail(how)).running() as server, pytest.raises(RetrieverError, match=r"did not answer within 0\.3 s"):
+        HttpRetriever(server.url, timeout=0.3).retrieve("x", 3)
 
 
 @pytest.fixture

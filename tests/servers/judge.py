@@ -49,7 +49,9 @@ class Says:
 
 @dataclass(frozen=True)
 class Drip:
-    """Send the headers and then one byte at a time, for ever."""
+    """Send the headers and then one byte at a time, for ever, or from within the headers on."""
+
+    headers: bool = False
 
 
 Behaviour = Status | Hang | Reset | Raw | Says | Drip
@@ -74,7 +76,8 @@ class JudgeServer(LoopbackServer[Behaviour]):
         with self.counted():
             told = self.behaviour(json.loads(body), dict(exchange.headers))
             if isinstance(told, Drip):
-                exchange.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", repeat(b" "), 0.05)
+                end = b"X: " if told.headers else b"\r\n"
+                exchange.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n" + end, repeat(b"x"), 0.05)
             else:
                 exchange.do(Raw(json.dumps(_completion(told))) if isinstance(told, Says) else told)
 

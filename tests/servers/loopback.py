@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Generic, Self, TypeVar
 
+from tests.servers.stub_http import ended
+
 B = TypeVar("B")
 
 
@@ -71,7 +73,7 @@ class LoopbackServer(Generic[B]):
         finally:
             self.stopping.set()
             self._server.shutdown()
-            thread.join()
+            ended(thread)
             self._server.server_close()
 
     @contextmanager

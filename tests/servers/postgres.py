@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from tests.servers.children import OwnedFolder, start_child, stop_child
 from tests.servers.ports import ClaimedPort
 
 URL_VARIABLE = "RAGWATCH_TEST_POSTGRES_URL"
@@ -63,7 +63,8 @@ class OwnPostgresServer(PostgresServer):
     """A server of ours, in a temporary folder. As root it runs as `nobody`: PostgreSQL refuses root."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="ragwatch-postgres-"))
+        self._owned = OwnedFolder("ragwatch-postgres-")
+        self._folder = self._owned.path
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._password = secrets.token_urlsafe(12)
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,12 +83,14 @@ class OwnPostgresServer(PostgresServer):
         """Start the server, always on the same port, and wait until it answers."""
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            # SIGQUIT: at once, with all that it started.
+            self._process = start_child(
                 [self._programs / "postgres", "-D", self._folder / "data", "-p", str(self.port), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 user=self._user,
+                at_the_end=signal.SIGQUIT,
                 cwd=self._folder,
             )
         deadline = time.monotonic() + _START_SECONDS
@@ -99,18 +102,13 @@ class OwnPostgresServer(PostgresServer):
     def stop(self) -> None:
         """Stop the server; its connections are cut."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            stop_child(self._process, signal.SIGINT)
             self._process = None
 
     def remove(self) -> None:
         self.stop()
         self._claimed.release()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.remove()
 
     def _reachable_programs(self) -> Path:
         programs = _installed_programs()
@@ -118,7 +116,9 @@ class OwnPostgresServer(PostgresServer):
             return programs
         os.chown(self._folder, self._user, -1)
         try:
-            subprocess.run([programs / "postgres", "--version"], user=self._user, check=True, capture_output=True)
+            subprocess.run(
+                [programs / "postgres", "--version"], user=self._user, check=True, capture_output=True, timeout=60
+            )
         except PermissionError:
             # The virtual environment lies in a folder that only root may enter.
             shutil.copytree(programs.parent, self._folder / "programs", symlinks=True)
@@ -132,7 +132,9 @@ class OwnPostgresServer(PostgresServer):
         folder = ["-D", str(self._folder / "data"), "-U", "postgres", f"--pwfile={secret}"]
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
         command = [str(self._programs / "initdb"), *folder, *options]
-        done = subprocess.run(command, user=self._user, cwd=self._folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, user=self._user, cwd=self._folder, capture_output=True, text=True, check=False, timeout=300
+        )
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}\n{done.stderr}")
 

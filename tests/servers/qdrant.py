@@ -22,6 +22,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.servers.children import OwnedFolder, start_child, stop_child
 from tests.servers.ports import ClaimedPort
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -117,33 +118,32 @@ def running_qdrant(
     `settings` are Qdrant's own, by environment variable name without the prefix `QDRANT__`.
     """
     path = program_path(program)
-    with tempfile.TemporaryDirectory(prefix="ragwatch-qdrant-", dir=_storage_folder()) as folder:
+    owned = OwnedFolder("ragwatch-qdrant-", within=_storage_folder())
+    folder = owned.path
+    try:
         for attempt in (1, 2, 3):
             ports = ClaimedPort(), ClaimedPort()
-            process, server = _start(path, program, Path(folder), ports, api_key, read_only_key, settings or {})
+            process, server = _start(path, program, folder, ports, api_key, read_only_key, settings or {})
             try:
                 if _wait_until_ready(process, server):
                     yield server
                     return
             finally:
-                process.terminate()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                stop_child(process, seconds=10)
                 for port in ports:
                     port.release()
-            log = (Path(folder) / "log").read_text(errors="replace")[-2000:]
+            log = (folder / "log").read_text(errors="replace")[-2000:]
             # A program that is none of ours may have taken a port between looking for it and binding it.
             assert attempt < 3, f"Qdrant {program.version} does not start:\n{log}"
+    finally:
+        owned.remove()
 
 
-def _storage_folder() -> str | None:
+def _storage_folder() -> Path | None:
     """Memory, where there is plenty: the server syncs every small collection to disk many times."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
-    return str(memory) if roomy else None
+    return memory if roomy else None
 
 
 def _start(
@@ -173,7 +173,7 @@ def _start(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("QDRANT__")}
     environment = {**kept, **{f"QDRANT__{name}": value for name, value in chosen.items()}}
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        process = start_child(
             [path, "--disable-telemetry"], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     server = QdrantServer(f"http://127.0.0.1:{http_port}", grpc_port, program.version, api_key, read_only_key)

@@ -52,7 +52,7 @@ def stub_server(answer: Callable[[str, str], Answer]) -> Iterator[StubServer]:
             yield StubServer(f"http://127.0.0.1:{server.server_address[1]}", seen)
         finally:
             server.shutdown()
-            thread.join()
+            ended(thread)
 
 
 @dataclass
@@ -87,7 +87,52 @@ def relay(target: str) -> Iterator[Relay]:
         finally:
             # Closing alone does not wake a thread that waits in accept.
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            ended(thread)
+
+
+@contextmanager
+def freezable(host: str, port: int) -> Iterator[tuple[int, threading.Event]]:
+    """Pass connections on to a server; yield the port to use, and an event from which on nothing comes back any more.
+
+    That is how a server looks whose machine is up and whose program has stopped.
+    """
+    frozen = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def copy(source: socket.socket, target: socket.socket, back: bool) -> None:
+            with suppress(OSError):
+                while received := source.recv(65536):
+                    if not (back and frozen.is_set()):
+                        target.sendall(received)
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
+
+        def pass_on(client: socket.socket) -> None:
+            with client, socket.create_connection((host, port)) as server:
+                back = threading.Thread(target=copy, args=(server, client, True), daemon=True)
+                back.start()
+                copy(client, server, False)
+                ended(back)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    threading.Thread(target=pass_on, args=(client,), daemon=True).start()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], frozen
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            ended(thread)
+
+
+def ended(thread: threading.Thread, seconds: float = 60.0) -> None:
+    """Wait for the end of a thread, and fail where it does not come."""
+    thread.join(seconds)
+    assert not thread.is_alive(), f"thread {thread.name} has not ended within {seconds:g} s"
 
 
 def _pass_on(client: socket.socket, parts: SplitResult, fate: str) -> None:
@@ -98,7 +143,7 @@ def _pass_on(client: socket.socket, parts: SplitResult, fate: str) -> None:
             back = threading.Thread(target=_copy, args=(server, client, fate == "mute"), daemon=True)
             back.start()
             _copy(client, server, False)
-            back.join()
+            ended(back)
 
 
 def _copy(source: socket.socket, target: socket.socket, mute: bool) -> None:

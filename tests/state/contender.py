@@ -90,7 +90,8 @@ def follow(url: str, ids: str) -> None:
     """Write the next version of two incidents at once, until both are at version 101."""
     state = SqlState(url)
     wait()
-    while True:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         found = [incident for id_ in ids.split() if (incident := state.incident(id_))]
         if min(incident.version for incident in found) > 100:
             break

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from ragwatch.state.sql_state import SqlState
+from tests.servers.children import start_child
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -13,7 +14,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 def contend(url: str, role: str, arguments: Sequence[str], *, rounds: int = 1) -> list[list[str]]:
     """Run one process per argument, let all go at the same moment in each round, and return what each printed."""
     processes = [
-        subprocess.Popen(
+        start_child(
             [sys.executable, "-W", "error", "-m", "tests.state.contender", url, role, argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -14,6 +15,8 @@ from ragwatch.errors import RagwatchError, StateError, UnreachableError
 from ragwatch.ports import CachedDocument
 from ragwatch.state.postgres import PostgresDatabase
 from ragwatch.state.sql_state import SqlState
+from ragwatch.state.upgrade import MIGRATION_LOCK, migrating
+from tests.servers.stub_http import freezable
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PLANTED = "pl@nted/s3cret"
@@ -123,6 +126,35 @@ def test_a_lock_held_too_long_is_named(state: SqlState, postgres_url: str) -> No
         with pytest.raises(StateError, match="locked by another process"):
             state.start_run("scan", "docs", NOW)
     state.start_run("scan", "docs", NOW)
+
+
+def test_what_another_process_has_locked_is_not_waited_for_without_end(state: SqlState, postgres_url: str) -> None:
+    """Neither by who reads, nor by who would bring the tables up to date."""
+    with psycopg.connect(postgres_url) as other:
+        other.execute("LOCK TABLE ragwatch_run IN ACCESS EXCLUSIVE MODE")
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+        with pytest.raises(StateError, match="locked by another process"):
+            state.runs()
+        with pytest.raises(StateError, match="locked by another process"), migrating(state._database):
+            pass
+    assert state.runs() == []
+
+
+def test_a_server_that_hangs_is_not_waited_for_without_end(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = urlsplit(postgres_url)
+    with freezable(str(parts.hostname), parts.port or 5432) as (port, frozen):
+        url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        with closing(SqlState(url)) as state:
+            monkeypatch.setattr(PostgresDatabase, "answer_seconds", 0.5)
+            frozen.set()
+            # libpq takes whole seconds, two at least.
+            state._database._settings["connect_timeout"] = 2  # type: ignore[attr-defined]
+            with pytest.raises(UnreachableError):
+                state.start_run("scan", "docs", NOW)
+            frozen.clear()
+            state.start_run("scan", "docs", NOW)
+    with closing(SqlState(postgres_url)) as state:
+        assert len(state.runs()) == 1
 
 
 def test_a_read_only_server_is_named(state: SqlState, postgres_url: str) -> None:

@@ -16,6 +16,7 @@ from ragwatch.index.points import Key, StoredPoint
 from ragwatch.index.spec import Distance
 from ragwatch.ports import Where
 from ragwatch.stores.embedded import EmbeddedStore
+from tests.servers.children import start_child
 from tests.stores.contract import DIMENSION, MANIFEST, ids, numbered, point, vector
 
 
@@ -123,7 +124,7 @@ def another_process(path: Path) -> Iterator[None]:
         "import sys; from pathlib import Path; from ragwatch.stores.embedded import EmbeddedStore\n"
         "store = EmbeddedStore(Path(sys.argv[1]), 'docs'); store.describe(); print('open', flush=True); input()"
     )
-    child = subprocess.Popen(
+    child = start_child(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
@@ -165,7 +166,7 @@ def test_two_collections_of_one_folder_can_be_open_at_once(tmp_path: Path) -> No
 def test_a_kill_loses_nothing_acknowledged(tmp_path: Path, batch: int, kill_after: int) -> None:
     filled(tmp_path, points=0).close()
     command = [sys.executable, "-m", "tests.stores.writer", str(tmp_path), str(batch)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    child = start_child(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     acknowledged = 0
     for _ in range(kill_after):

@@ -20,6 +20,7 @@ import numpy as np
 
 from ragwatch.corpus.identity import digest_text
 from ragwatch.ports import Vectors
+from tests.servers.children import start_child
 
 ROOT = Path(__file__).parents[2]
 ALIAS = "live"
@@ -98,7 +99,7 @@ class Scene:
     def ragwatch(self, *arguments: str, kill_after: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process; kill it with SIGKILL after so many seconds if it still runs."""
         command = [sys.executable, "-m", "tests.verbs.live_migration", "ragwatch", str(self.folder), *arguments]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        with start_child(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
             try:
                 out, err = child.communicate(timeout=kill_after)
             except subprocess.TimeoutExpired:
@@ -110,7 +111,7 @@ class Scene:
         """Start one of the processes."""
         command = [sys.executable, "-m", "tests.verbs.live_migration", name, str(self.folder)]
         with (self.folder / f"{name}.log").open("w", encoding="utf-8") as log:
-            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, text=True)
+            return start_child(command, cwd=ROOT, stdout=log, stderr=log, text=True)
 
     def stop(self, name: str, process: "subprocess.Popen[str]") -> None:
         """Let a process end by itself; its failure is ours."""
@@ -447,7 +448,7 @@ def migrate_and_back(
     finally:
         for process in parts.values():
             process.kill()
-            process.wait()
+            process.wait(60)
     asked = json.loads((scene.folder / "asked.json").read_text(encoding="utf-8"))
     applied = int((scene.folder / "applied").read_text(encoding="utf-8"))
     figures |= {"kills": story.kills, "waits": story.waits, "asked_again": story.again, "edits": applied}

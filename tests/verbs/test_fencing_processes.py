@@ -20,6 +20,7 @@ from ragwatch.errors import ExitCode, LeaseHeldError
 from ragwatch.reindex import reindex
 from ragwatch.stores import open_store
 from tests.fakes.hash_encoder import HashEncoder
+from tests.servers.children import start_child
 from tests.servers.embeddings import Changed, EmbeddingServer
 from tests.servers.postgres import postgres_database as postgres_database
 from tests.servers.postgres import postgres_server as postgres_server
@@ -61,7 +62,7 @@ class Place:
         places = [str(self.folder), self.collection, self.state_url, self.store_url]
         how = [str(int(number)), step, str(lease_s), str(self.grpc_port if grpc else 0)]
         command = [sys.executable, "-m", "tests.verbs.fenced_holder", *places, *how]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        return start_child(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def take_over(self, ahead: timedelta = timedelta(0)) -> None:
         """Repair as the second holder, by a clock that is `ahead`."""
@@ -203,7 +204,7 @@ def test_of_three_that_start_at_once_one_applies_and_the_others_name_it(
         # Whoever gets the lease waits for its vectors until the others have given up.
         encoder.always = Changed(lambda _: let_go.wait(120))
         processes = [
-            subprocess.Popen([*command, *verb, *config], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+            start_child([*command, *verb, *config], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
             for verb in (["reindex", "--yes"], ["job", "run", "reindex"], ["reindex", "--yes"])
         ]
         try:

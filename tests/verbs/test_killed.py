@@ -15,6 +15,7 @@ from ragwatch.corpus.identity import digest_text
 from ragwatch.ports import Store
 from ragwatch.stores.embedded import EmbeddedStore
 from tests.fakes.memory_store import MemoryStore
+from tests.servers.children import start_child
 from tests.verbs.bench import Bench
 from tests.verbs.test_equivalence import assert_equal_indexes
 
@@ -46,7 +47,7 @@ def lay(folder: Path, documents: dict[str, str]) -> None:
 def repair(folder: Path, kill_at: int = 0, *, kill_after: float | None = None) -> int:
     """Run the repair in a process; return its exit code (-9 for a SIGKILL)."""
     command = [sys.executable, "-m", "tests.verbs.killed", str(folder), str(kill_at)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as child:
+    with start_child(command, cwd=ROOT, stdout=subprocess.PIPE) as child:
         if kill_after is not None:
             time.sleep(kill_after)
             child.kill()
