@@ -34,7 +34,7 @@ class ScanReport:
     """"fast": points counted by revision; "deep": every chunk's text, payload and vector compared."""
     status: Status
     complete: bool
-    """False where a source could not be listed to its end."""
+    """False where a source could not be listed to its end, or points are hidden behind others of the same id."""
     documents: int
     chunks: int
     points: int
@@ -99,13 +99,14 @@ def compare(
     )
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
+    complete = comparison.complete and not (info and info.twice)
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
     return ScanReport(
         run=run,
         collection=pipeline.collection,
         mode="deep" if deep else "fast",
-        status=status_of(findings, complete=comparison.complete),
-        complete=comparison.complete,
+        status=status_of(findings, complete=complete),
+        complete=complete,
         documents=comparison.documents,
         chunks=comparison.chunks,
         points=info.points if info else 0,
