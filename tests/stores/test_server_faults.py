@@ -3,15 +3,11 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-import httpx
 import pytest
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException
 
 from ragwatch.errors import StoreError, UnreachableError
-from ragwatch.index.points import StoredPoint
 from ragwatch.index.spec import Distance
 from ragwatch.stores.qdrant import QdrantStore
 from ragwatch.stores.server_calls import BACKOFF, THROTTLE_PATIENCE
@@ -19,7 +15,7 @@ from ragwatch.stores.server_cluster import Readiness
 from ragwatch.stores.server_settings import ServerSettings
 from tests.servers.qdrant import QdrantServer
 from tests.servers.stub_http import Answer, Relay, relay, stub_server
-from tests.stores.contract import DIMENSION, MANIFEST, ids, numbered, point, vector
+from tests.stores.contract import DIMENSION, MANIFEST, ids, numbered, point
 
 ROOT = {"title": "qdrant - vector search engine", "version": "1.17.0", "commit": "x"}
 
@@ -321,74 +317,3 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(
     assert info is not None
     assert info.manifest == MANIFEST
     store.drop()
-
-
-# -- writes whose outcome is open ------------------------------------------------------------------------------
-
-
-@dataclass
-class Two:
-    """Two stores of one collection, which holds points 0 to 19; of one the first write's answer is lost."""
-
-    losing: QdrantStore
-    other: QdrantStore
-    writes: int = 0
-    """Writes that the one has sent."""
-    meanwhile: Callable[[], object] = lambda: None
-    """What happens while the answer is waited for."""
-
-
-@pytest.fixture
-def two(
-    qdrant_server: QdrantServer, open_store: Callable[..., QdrantStore], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Two]:
-    name = f"t{uuid.uuid4().hex}"
-    made = Two(open_store(qdrant_server.url, name), open_store(qdrant_server.url, name))
-    made.other.create(DIMENSION, Distance.COSINE, MANIFEST)
-    made.other.upsert([point(i) for i in range(20)])
-    write = made.losing._session._write
-
-    def lose_one(client: QdrantClient, request: Callable[[QdrantClient], object]) -> object:
-        answer = write(client, request)
-        made.writes += answer is not None
-        if made.writes == 1 and answer is not None:
-            made.meanwhile()
-            raise ResponseHandlingException(httpx.ReadError("the answer is lost"))
-        return answer
-
-    monkeypatch.setattr(made.losing._session, "_write", lose_one)
-    yield made
-    made.other.drop()
-
-
-def test_what_is_written_again_while_the_answer_of_a_delete_is_waited_for_is_kept(two: Two) -> None:
-    two.meanwhile = lambda: two.other.upsert([point(1, revision="r2")])
-    assert two.losing.delete([numbered(1), numbered(2)], revision="r1") == (numbered(1),)
-    assert two.writes == 1
-    assert ids(list(two.other.scroll())) == [numbered(i) for i in range(20) if i != 2]
-
-
-def test_what_was_written_before_the_answer_was_lost_is_not_written_twice(two: Two) -> None:
-    two.losing.upsert([point(i, revision="r2") for i in range(30)])
-    assert two.writes == 1
-    two.writes = 0
-    two.losing.set_payload([(numbered(i), {"title": "new", "score": 1.5}) for i in range(30)])
-    assert two.writes == 1
-    assert {one.payload["title"] for one in two.other.scroll()} == {"new"}
-
-
-def test_what_was_changed_or_deleted_before_the_answer_was_lost_is_written_again(two: Two) -> None:
-    def meanwhile() -> None:
-        two.other.delete([numbered(1)], revision="r2")
-        two.other.set_payload([(numbered(2), {"title": "another's"})])
-        two.other.upsert([StoredPoint(numbered(3), point(3, revision="r2").payload, vector(-1.0))])
-
-    two.meanwhile = meanwhile
-    two.losing.upsert([point(i, revision="r2") for i in range(20)])
-    assert two.writes == 2
-    found = {one.id: one for one in two.other.scroll(vectors=True)}
-    assert len(found) == 20
-    assert found[numbered(2)].payload["title"] is None
-    again = found[numbered(3)].vector
-    assert again is not None
-    assert again[0] > 0
