@@ -111,9 +111,9 @@ def plan_repair(
 ) -> tuple[ScanReport, Plan]:
     """Compare, and return the report with the plan that would repair the selected part. Writes nothing.
 
-    Raises `RefusedError` where the index conflicts with the configuration, or where points would be written without
-    all vectors of their collection, and `NotFoundError` where a selected document or source exists neither in the
-    source nor in the index.
+    Raises `RefusedError` where the index conflicts with the configuration, takes no writes without keys that we do not
+    know, or would get points without all vectors of their collection, and `NotFoundError` where a selected document or
+    source exists neither in the source nor in the index.
     """
     chosen = selection or Selection()
     closely = _keys(pipeline, chosen.documents)
@@ -124,7 +124,7 @@ def plan_repair(
     plan = authorised(report.plan, quarantined, retry=frozenset(closely))
     plan = select_changes(plan, documents=chosen.documents, source=chosen.source)
     _require_documents(pipeline, plan, chosen.documents)
-    _refuse_partial_points(pipeline, plan)
+    _refuse_unwritable(pipeline, plan)
     return report, plan
 
 
@@ -164,10 +164,15 @@ def refuse_conflicts(report: ScanReport) -> None:
         )
 
 
-def _refuse_partial_points(pipeline: Pipeline, plan: Plan) -> None:
-    """Raise `RefusedError` where points would be written without all vectors of their collection."""
-    info = pipeline.store.describe() if any(change.encode or change.write for change in plan.changes) else None
-    if info is not None and info.unwritten:
+def _refuse_unwritable(pipeline: Pipeline, plan: Plan) -> None:
+    """Raise `RefusedError` where the collection takes no writes of ours, or points would lose vectors of theirs."""
+    info = None if plan.empty else pipeline.store.describe()
+    if info is not None and info.keyed:
+        raise RefusedError(
+            f"the shards of collection {info.name} go by keys of its makers, and ragwatch knows none to write with",
+            hint="let the program that writes it mend what the scan names, or index into a collection of its own",
+        )
+    if info is not None and info.unwritten and any(change.encode or change.write for change in plan.changes):
         named = ", ".join(info.unwritten)
         raise RefusedError(
             f"collection {info.name} has vectors that ragwatch does not write ({named}): "

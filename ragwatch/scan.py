@@ -35,7 +35,8 @@ class ScanReport:
     """"fast": points counted by revision; "deep": every chunk's text, payload and vector compared."""
     status: Status
     complete: bool
-    """False where a source could not be listed to its end, or a sum of the balance does not come out."""
+    """False where a source could not be listed to its end, a sum of the balance does not come out, or points are hidden
+    behind others of the same id."""
     documents: int
     chunks: int
     points: int
@@ -110,7 +111,7 @@ def compare(
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
     balance = comparison.balance
-    complete = comparison.roll.complete and balance.balanced
+    complete = comparison.roll.complete and balance.balanced and not (info and info.twice)
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
     return ScanReport(
         run=run,

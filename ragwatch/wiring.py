@@ -70,6 +70,19 @@ def make_store(config: Config, base: Path, *, writing: bool = False) -> Store:
     )
 
 
+def cluster_advice_for(config: Config, base: Path) -> list[str] | None:
+    """Say what an operator should know of the cluster that holds the collection; None where it is in none."""
+    from ragwatch.stores import cluster_advice
+
+    section = config.store
+    if not section.url:
+        return None
+    key, key_name = _store_key(section, base, writing=False)
+    return cluster_advice(
+        config.collection, url=section.url, api_key=key, api_key_name=key_name, timeout=section.timeout_s
+    )
+
+
 def published_manifest(config: Config, base: Path) -> Manifest | None:
     """Read what the configured collection says about itself, without opening an embedded one."""
     from ragwatch.stores import read_manifest

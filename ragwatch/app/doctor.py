@@ -11,7 +11,7 @@ import numpy as np
 from ragwatch.app import Settings, load
 from ragwatch.errors import ExitCode, RagwatchError
 from ragwatch.ports import Source, Unreadable
-from ragwatch.wiring import make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import cluster_advice_for, make_encoder, make_source, make_state, make_store
 
 SAMPLE = 20
 
@@ -41,7 +41,21 @@ def diagnose(config: Path) -> list[Check]:
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
     checks.append(_check("index", lambda: _index(settings)))
-    return checks + _channels(settings)
+    return checks + _cluster(settings) + _channels(settings)
+
+
+def _cluster(settings: Settings) -> list[Check]:
+    """Give advice on the nodes and shards behind the collection where it is in a cluster; none of it is a fault."""
+    try:
+        advice = cluster_advice_for(settings.config, settings.base)
+    except RagwatchError:
+        # What keeps it from being asked, the check of the index says.
+        return []
+    if advice is None:
+        return []
+    return [
+        Check("cluster", "ok", "; ".join(advice) or "every copy of every shard is active, as the node asked sees it")
+    ]
 
 
 def _channels(settings: Settings) -> list[Check]:

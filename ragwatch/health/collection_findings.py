@@ -11,6 +11,7 @@ from ragwatch.index.spec import SCHEMA_VERSION, CollectionInfo, IndexSpec, Manif
 REINDEX = "ragwatch reindex"
 OTHER_COLLECTION = "set the configuration back, or index into a new collection: give `collection` a new name"
 MIGRATE = "set the configuration back, or move the index to it without an outage: ragwatch migrate plan"
+ONE_KEY = "let the program that writes the collection keep each id under one key alone"
 BM25 = "qdrant/bm25"
 """Qdrant's own BM25: tokenising, stemming and weights in the engine, without a network (server and embedded)."""
 SHOWN = 5
@@ -89,6 +90,9 @@ def collection_findings(
     if info.manifest is not None and info.manifest.chunker != spec.chunker:
         reason = f"cut by chunker {info.manifest.chunker}, the configured one is {spec.chunker}"
         found.append(Finding(Kind.CHUNKER_MISMATCH, collection, reason, MIGRATING if migrating else REINDEX))
+    if info.twice:
+        reason = f"{info.twice} points have the id of a point under another shard key: counted, and never shown"
+        found.append(Finding(Kind.DUPLICATE, collection, reason, ONE_KEY, points=info.twice))
     absent = sorted(set(Key) - info.indexed_keys)
     if absent:
         reason = f"no payload index on {', '.join(absent)}: filters are slow and counts impossible"

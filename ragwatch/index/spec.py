@@ -139,3 +139,7 @@ class CollectionInfo:
     """Names of its sparse vectors."""
     unwritten: tuple[str, ...] = ()
     """Names of vectors, sparse or dense, that writes through this store would not bring along: none may be made."""
+    keyed: bool = False
+    """Its makers say by a key which shard a point goes to: it can be read, and not be written without their keys."""
+    twice: int = 0
+    """Points that are counted and cannot be read, because another shard has a point of the same id."""

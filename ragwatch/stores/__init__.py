@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ragwatch.errors import ConfigError, MissingExtraError, NotFoundError
+from ragwatch.errors import ConfigError, MissingExtraError, NotFoundError, RagwatchError
 from ragwatch.index.spec import Layout, Manifest
 from ragwatch.ports import Store
 from ragwatch.stores.sparse import SparseSettings
@@ -56,6 +56,27 @@ def open_store(
         hint = "use a Qdrant server (store.url), or install qdrant-edge-py where it has a build"
         raise MissingExtraError("the embedded engine (qdrant-edge-py) is not installed", hint=hint) from None
     return EmbeddedStore(Path(path), collection, vector_name=vector_name, layout=layout, sparse=sparse)
+
+
+def cluster_advice(
+    collection: str, *, url: str, api_key: str | None = None, api_key_name: str, timeout: float = 30.0
+) -> list[str] | None:
+    """Say what an operator of the cluster behind `url` should know of the collection's shards: [] where all is well.
+
+    None where it is no cluster, has no such collection, or does not say. Arguments as in `open_store`.
+    """
+    from ragwatch.stores.qdrant import QdrantStore
+    from ragwatch.stores.server_settings import ServerSettings
+
+    settings = ServerSettings(url=url, api_key=api_key or "", api_key_name=api_key_name, timeout=timeout)
+    store = QdrantStore(collection, settings)
+    try:
+        view = store.cluster()
+    except RagwatchError:
+        return None
+    finally:
+        store.close()
+    return view.advice(timeout) if view else None
 
 
 def read_manifest(

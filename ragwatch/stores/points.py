@@ -104,6 +104,22 @@ def as_seen(points: Sequence[StoredPoint], revision: Revision, layout: Layout) -
     return same, other
 
 
+def same_json(one: Json | Mapping[str, Json], other: Json | Mapping[str, Json]) -> bool:
+    """Say whether two values are the same JSON; 1, 1.0 and true are three."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def same_point(held: StoredPoint, meant: StoredPoint, *, normalised: bool) -> bool:
+    """Say whether a point that was read with its vector holds what was meant to be written.
+
+    `normalised`: the store keeps the direction of vectors alone. Where it rounds numbers, the answer may be False.
+    """
+    if held.vector is None or meant.vector is None or not same_json(held.payload, meant.payload):
+        return False
+    length = float(np.linalg.norm(meant.vector)) if normalised else 1.0
+    return bool(np.allclose(held.vector, meant.vector / (length or 1.0), rtol=0, atol=1e-5))
+
+
 @dataclass(frozen=True, slots=True)
 class PayloadWrite:
     """One payload change: `payload` is merged by top-level key, or is the `whole` payload from now on."""
@@ -135,7 +151,9 @@ def payload_writes(updates: Mapping[str, Mapping[str, Json]], held: Sequence[Sto
     writes = []
     for point in held:
         payload, current = updates[point.id], point.payload
-        news = {key: value for key, value in payload.items() if value is not None or current.get(key, "") is not None}
+        news = {
+            key: value for key, value in payload.items() if key not in current or not same_json(current[key], value)
+        }
         if None in news.values():
             writes.append(PayloadWrite(point.id, {**current, **payload}, whole=True))
         elif news:

@@ -11,6 +11,7 @@ from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
 from ragwatch.ports import CollectionInfo, Hit, Hybrid, Revision, Scalar, Where, WriteCheck
 from ragwatch.stores.points import field_path
+from ragwatch.stores.server_cluster import ClusterView
 from ragwatch.stores.server_gate import all_aliases, without_gates
 from ragwatch.stores.server_reads import ServerReads
 from ragwatch.stores.server_session import ServerSession
@@ -18,6 +19,10 @@ from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import METADATA_KEY, manifest_of, shape_of
 from ragwatch.stores.server_sparse import sparse_params
 from ragwatch.stores.server_writes import ServerWrites
+
+STALE_S = 0.02
+STALE_TRIES = 5
+"""Looks at metadata just written: a node of a cluster can show the old for 35 ms. Who reads it later decides anew."""
 
 
 class QdrantStore:
@@ -43,17 +48,26 @@ class QdrantStore:
         session, collection = self._session, self._session.collection
         info = session.call(lambda client: client.get_collection(collection), "read")
         shape = shape_of(collection, info, session.settings)
+        points = self._reads.count()
         return CollectionInfo(
             name=self.aliases().get(collection, collection),
             dimension=shape.dimension,
             distance=shape.distance,
-            points=self._reads.count(),
+            points=points,
             manifest=manifest_of(collection, info),
             indexed_keys=shape.indexed_keys,
             datatype=shape.datatype,
             sparse=shape.sparse,
             unwritten=shape.unwritten,
+            keyed=shape.keyed,
+            twice=self._twice(points) if shape.keyed else 0,
         )
+
+    def _twice(self, before: int) -> int:
+        """Count the points that another of the same id hides: counts see both, pages of points one."""
+        seen = self._reads.count_ids()
+        # Another program may write between the counts.
+        return max(0, min(before, self._reads.count()) - seen)
 
     def create(self, dimension: int, distance: Distance, manifest: Manifest) -> None:
         name = self._session.settings.vector_name
@@ -91,6 +105,10 @@ class QdrantStore:
         self._session.write(
             lambda client, target: client.update_collection(target, metadata=metadata), "write the manifest of"
         )
+        for _ in range(STALE_TRIES):
+            if self.manifest() == manifest:
+                return
+            self._session.sleep(STALE_S)
 
     def facet(self, key: Key) -> dict[str, int]:
         return self._reads.facet(key)
@@ -152,6 +170,10 @@ class QdrantStore:
         self._session.call(lambda client: client.delete_collection(name), "delete", writes=True)
         self._session.gate.forget()
         self._session.forget_shape()
+
+    def cluster(self) -> ClusterView | None:
+        """Return the collection's shards as the node sees them; None where it is no cluster."""
+        return self._session.cluster()
 
     def fence(self, check: WriteCheck | None) -> None:
         self._session.fence(check)

@@ -35,8 +35,13 @@ class NotPermittedError(StoreUnreachableError):
     """The API key does not permit the request."""
 
 
+class NotReadyError(Exception):
+    """The node says that it has not caught up with the others; what it answers may be old."""
+
+
 class _Kind(Enum):
     DROPPED = auto()
+    UNREADY = auto()
     THROTTLED = auto()
     REFUSED = auto()
     UNAUTHENTICATED = auto()
@@ -54,6 +59,13 @@ class _Fault:
     wait: float = DEFAULT_RETRY_AFTER
     unsent: bool = False
     """The request certainly never reached the server."""
+    answered: bool = False
+    """The server answered, and says that it failed."""
+
+    @property
+    def passing(self) -> bool:
+        """It may pass in a moment."""
+        return self.kind in (_Kind.DROPPED, _Kind.UNREADY)
 
 
 class ServerCalls:
@@ -63,12 +75,20 @@ class ServerCalls:
         self._settings = settings
         self._sleep = sleep
 
-    def __call__(self, request: Callable[[], T], doing: str, *, repeatable: bool = True) -> T:
+    def __call__(
+        self,
+        request: Callable[[], T],
+        doing: str,
+        *,
+        repeatable: bool = True,
+        explain: Callable[[], str] = lambda: "",
+    ) -> T:
         """Return what `request` returns. `doing` completes "cannot …" in error messages.
 
         Waits as long as the server asks (429 with Retry-After), and repeats a `repeatable` request a few times
         after a dropped connection, a timeout or a failing server. Raises `RequestRefusedError` where a smaller
-        request may pass, `NotFoundError`, `UnreachableError` or `StoreError`.
+        request may pass, `NotFoundError`, `UnreachableError` or `StoreError`. `explain` is asked why the server,
+        which answers, keeps failing; "" where it does not know.
         """
         drops = 0
         waited = 0.0
@@ -80,18 +100,30 @@ class ServerCalls:
                     # Of the fence, which is asked inside the client.
                     raise error.source from None
                 fault = _fault_of(error)
+            except NotReadyError as error:
+                fault = _Fault(_Kind.UNREADY, str(error), unsent=True)
             except (ValueError, TypeError) as error:
                 fault = _fault_of_encoding(error)
             if fault.kind is _Kind.THROTTLED and waited + fault.wait <= THROTTLE_PATIENCE:
                 waited += fault.wait
                 self._sleep(fault.wait)
-            elif fault.kind is _Kind.DROPPED and drops < len(BACKOFF) and (repeatable or fault.unsent):
+            elif fault.passing and drops < len(BACKOFF) and (repeatable or fault.unsent):
                 self._sleep(BACKOFF[drops])
                 drops += 1
             else:
-                raise self._error(fault, doing)
+                raise self._error(fault, doing, explain)
 
-    def _error(self, fault: _Fault, doing: str) -> RagwatchError:
+    def _failing(self, fault: _Fault, doing: str, explain: Callable[[], str]) -> tuple[str, str]:
+        """Return fact and hint where the server cannot be reached, or answers that it failed."""
+        url, said = self._settings.url, self._redacted(fault.said)
+        if not fault.answered:
+            return f"cannot {doing}: Qdrant at {url} cannot be reached ({said})", self._where()
+        fact, why = f"cannot {doing}: Qdrant at {url} fails ({said})", explain()
+        if why:
+            return f"{fact}; {why}", "bring the missing nodes back: ragwatch doctor says more"
+        return fact, "look at the server's log"
+
+    def _error(self, fault: _Fault, doing: str, explain: Callable[[], str]) -> RagwatchError:
         key, url = self._settings.api_key_name, self._settings.url
         said = self._redacted(fault.said)
         kind: type[RagwatchError] = StoreUnreachableError
@@ -111,7 +143,10 @@ class ServerCalls:
                 fact = f"no TLS connection to {url}: {said}"
                 hint = "write http:// if the server has no TLS; otherwise check its certificate and host name"
             case _Kind.DROPPED:
-                fact, hint = f"cannot {doing}: Qdrant at {url} cannot be reached ({said})", self._where()
+                fact, hint = self._failing(fault, doing, explain)
+            case _Kind.UNREADY:
+                fact = f"cannot {doing}: the node at {url} may answer with old data and is not believed ({said})"
+                hint = "wait until it has caught up with the other nodes, or set store.url to one that is ready"
             case _Kind.FOREIGN:
                 fact, hint = f"what answers at {url} is not Qdrant", self._where()
             case _Kind.MISSING:
@@ -161,7 +196,8 @@ _BY_STATUS = {
 
 def _fault_of_status(error: UnexpectedResponse) -> _Fault:
     status = error.status_code or 0
-    return _Fault(_BY_STATUS.get(status, _Kind.DROPPED if status >= 500 else _Kind.OTHER), _said(error))
+    kind = _BY_STATUS.get(status, _Kind.DROPPED if status >= 500 else _Kind.OTHER)
+    return _Fault(kind, _said(error), answered=status >= 500)
 
 
 def _said(error: UnexpectedResponse) -> str:
@@ -209,7 +245,7 @@ def _fault_of_grpc(error: grpc.RpcError) -> _Fault:
         return _Fault(_Kind.DROPPED, type(error).__name__)
     code = error.code()
     said = f"gRPC {code.name}, {(error.details() or '')[:300]}"
-    return _Fault(_BY_CODE.get(code, _Kind.OTHER), said)
+    return _Fault(_BY_CODE.get(code, _Kind.OTHER), said, answered=code is grpc.StatusCode.INTERNAL)
 
 
 def _fault_of_encoding(error: ValueError | TypeError) -> _Fault:

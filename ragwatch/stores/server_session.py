@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient
 from ragwatch.errors import ConfigError, NotFoundError, StoreError, StoreUnreachableError
 from ragwatch.ports import WriteCheck
 from ragwatch.stores.server_calls import ServerCalls
+from ragwatch.stores.server_cluster import ClusterView, Readiness, cluster_view, unread_shards
 from ragwatch.stores.server_gate import WriteGate
 from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import Shape, shape_of
@@ -29,7 +30,9 @@ class ServerSession:
             raise ConfigError(f"{collection!r} cannot be the name of a collection")
         self.collection = collection
         self.settings = settings
+        self.sleep = sleep
         self._calls = ServerCalls(settings, sleep)
+        self._readiness = Readiness()
         self._client: QdrantClient | None = None
         self._shape: Shape | None = None
         self._fence: WriteCheck | None = None
@@ -76,7 +79,7 @@ class ServerSession:
         `doing` completes "cannot …"; the collection's name is added to it. What `writes` has to pass the fence.
         """
         named = f"{doing} collection {self.collection!r}"
-        return self.call_server(request, named, repeatable=repeatable, writes=writes, decide=decide)
+        return self._called(request, named, self._unread, repeatable=repeatable, writes=writes, decide=decide)
 
     def call_server(
         self,
@@ -88,22 +91,45 @@ class ServerSession:
         decide: Callable[[], None] | None = None,
     ) -> T:
         """As `call`, for a request that is not about this collection alone."""
+        return self._called(request, doing, lambda: "", repeatable=repeatable, writes=writes, decide=decide)
+
+    def _called(
+        self,
+        request: Callable[[QdrantClient], T],
+        doing: str,
+        explain: Callable[[], str],
+        *,
+        repeatable: bool,
+        writes: bool,
+        decide: Callable[[], None] | None,
+    ) -> T:
         client = self._connected()
 
         def attempt() -> T:
-            if not writes:
-                return request(client)
+            self._readiness.check(client)
             if decide is not None:
                 decide()
-            if self.settings.prefer_grpc:
-                self._ask()
-            self._writing = True
-            try:
-                return request(client)
-            finally:
-                self._writing = False
+            answer = self._write(client, request) if writes else request(client)
+            self._readiness.answered()
+            return answer
 
-        return self._calls(attempt, doing, repeatable=repeatable)
+        return self._calls(attempt, doing, repeatable=repeatable, explain=explain)
+
+    def _write(self, client: QdrantClient, request: Callable[[QdrantClient], T]) -> T:
+        if self.settings.prefer_grpc:
+            self._ask()
+        self._writing = True
+        try:
+            return request(client)
+        finally:
+            self._writing = False
+
+    def _unread(self) -> str:
+        return unread_shards(self._connected(), self.collection)
+
+    def cluster(self) -> ClusterView | None:
+        """Return the collection's shards as the node sees them, None where it is no cluster."""
+        return self.call(lambda client: cluster_view(client, self.collection), "read the shards of")
 
     def _before_sending(self, _: httpx.Request) -> None:
         """Called by the client when a request over REST is put together, with nothing left to do but to send it."""

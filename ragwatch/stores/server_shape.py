@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from qdrant_client import models
 
-from ragwatch.errors import StoreError
+from ragwatch.errors import RefusedError, StoreError
 from ragwatch.index.points import Key
 from ragwatch.index.spec import Distance, Manifest
 from ragwatch.stores.points import field_path
@@ -32,6 +32,8 @@ class Shape:
     """Names of the sparse vectors."""
     unwritten: tuple[str, ...] = ()
     """Names of the vectors, sparse and dense, that are not written."""
+    keyed: bool = False
+    """Its makers say by a key which shard a point goes to; writes without one are refused."""
 
     @property
     def single(self) -> bool:
@@ -58,7 +60,18 @@ def shape_of(collection: str, info: models.CollectionInfo, settings: ServerSetti
         max_values=strict.condition_max_size or UNLIMITED,
         sparse=tuple(sorted(info.config.params.sparse_vectors or {})),
         unwritten=_unwritten(info.config.params, settings),
+        keyed=info.config.params.sharding_method is models.ShardingMethod.CUSTOM,
     )
+
+
+def check_unkeyed(collection: str, *, keyed: bool) -> None:
+    """Raise `RefusedError` where points are to be written to a collection that is `keyed`."""
+    if keyed:
+        raise RefusedError(
+            f"the shards of collection {collection!r} go by keys of its makers (sharding_method custom), "
+            "and ragwatch knows none to write with",
+            hint="let the program that writes it mend what the scan names, or index into a collection of its own",
+        )
 
 
 def _unwritten(params: models.CollectionParams, settings: ServerSettings) -> tuple[str, ...]:

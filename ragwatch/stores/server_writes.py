@@ -1,4 +1,9 @@
-"""Writing to a collection on a Qdrant server, in batches that it accepts."""
+"""Writing to a collection on a Qdrant server, in batches that it accepts.
+
+At the server's weakest ordering: a stronger one goes through one chosen replica and fails as long as that one is dead,
+whoever else lives. A write waits for all replicas that are active. A cluster applies a batch shard by shard, so an
+answer that it failed says nothing of what was done: it is read back, and what is not there is written again.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -8,6 +13,7 @@ from qdrant_client import QdrantClient, models
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, StoreError
 from ragwatch.index.points import StoredPoint, text_of
+from ragwatch.index.spec import Distance
 from ragwatch.ports import Revision
 from ragwatch.stores.points import (
     PayloadWrite,
@@ -17,10 +23,12 @@ from ragwatch.stores.points import (
     native_id,
     payload_size,
     payload_writes,
+    same_point,
 )
 from ragwatch.stores.server_calls import RequestRefusedError
 from ragwatch.stores.server_reads import NUMBER_BYTES, ServerReads
 from ragwatch.stores.server_session import ServerSession
+from ragwatch.stores.server_shape import check_unkeyed
 from ragwatch.stores.server_sparse import ServerSparse, sparse_vectors
 from ragwatch.stores.sparse import SPARSE_FACTOR, check_whole
 
@@ -33,9 +41,6 @@ ID_BYTES = 40
 """A UUID in JSON, with its comma."""
 VANISHING = 5
 """Times that payloads are begun anew because a point of theirs was deleted meanwhile."""
-
-# Reads at majority see the write at once, and no write overtakes another, on a cluster too.
-STRONG = models.WriteOrdering.STRONG
 
 
 class ServerWrites:
@@ -63,14 +68,37 @@ class ServerWrites:
         )
         weights = [SPARSE_FACTOR * len(text) if sparse else 0 for text in texts]
         structs = [self._struct(point, one) for point, one in zip(points, made, strict=True)]
-        rows = [(struct, size + weight) for struct, size, weight in zip(structs, sizes, weights, strict=True)]
+        rows = list(zip(points, structs, strict=True))
+        self._batched([(row, size + weight) for row, size, weight in zip(rows, sizes, weights, strict=True)], self._put)
 
-        def send(batch: list[models.PointStruct]) -> None:
-            self.write(
-                lambda client, target: client.upsert(target, batch, wait=True, ordering=STRONG), "write points to"
-            )
+    def _put(self, rows: Sequence[tuple[StoredPoint, models.PointStruct]]) -> None:
+        """Write one batch; what an attempt without an answer has written is not written again."""
+        left: list[models.PointStruct] = []
+        begun = False
 
-        self._batched(rows, send)
+        def decide() -> None:
+            nonlocal begun
+            there = self._there([point for point, _ in rows]) if begun else set()
+            left[:] = [struct for point, struct in rows if point.id not in there]
+            begun = True
+
+        def send(client: QdrantClient, target: str) -> object:
+            return client.upsert(target, left, wait=True) if left else None
+
+        self.write(send, "write points to", decide=decide)
+
+    def _there(self, points: Sequence[StoredPoint]) -> set[str]:
+        """Return the ids of those points that stand as they are to be written."""
+        if self._session.settings.sparse:
+            # What its sparse vector is does not come back.
+            return set()
+        held = {point.id: point for point in self._reads.fetch([point.id for point in points], vectors=True)}
+        normalised = self._session.shape().distance is Distance.COSINE
+        return {
+            point.id
+            for point in points
+            if (found := held.get(str(native_id(point.id)))) and same_point(found, point, normalised=normalised)
+        }
 
     def set_payload(self, updates: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         merged = merged_updates(updates)
@@ -86,7 +114,7 @@ class ServerWrites:
         def send(client: QdrantClient, target: str) -> object:
             if not operations:
                 return None
-            return client.batch_update_points(target, operations, wait=True, ordering=STRONG)
+            return client.batch_update_points(target, operations, wait=True)
 
         for _ in range(VANISHING):
             try:
@@ -123,7 +151,7 @@ class ServerWrites:
             if not same:
                 return None
             points = models.PointIdsList(points=[native_id(one) for one in same])
-            return client.delete(target, points, wait=True, ordering=STRONG)
+            return client.delete(target, points, wait=True)
 
         self.write(send, "delete points of", decide=decide)
         return other
@@ -131,12 +159,16 @@ class ServerWrites:
     def create_payload_index(self, path: str) -> None:
         keyword = models.PayloadSchemaType.KEYWORD
         self.write(
-            lambda client, target: client.create_payload_index(target, path, keyword, wait=True, ordering=STRONG),
+            lambda client, target: client.create_payload_index(target, path, keyword, wait=True),
             f"create the payload index on {path} in",
         )
 
     def _batched(self, rows: Sequence[tuple[T, int]], send: Callable[[list[T]], None]) -> None:
-        """Send `rows` (value, bytes) in order, in batches as large as sizes and server allow."""
+        """Send `rows` (value, bytes) in order, in batches as large as sizes and server allow.
+
+        Raises `RefusedError` where the collection's shards go by keys of its makers.
+        """
+        check_unkeyed(self._collection, keyed=bool(rows) and self._session.shape().keyed)
         start = 0
         while start < len(rows):
             batch = self._head(rows, start)

@@ -42,3 +42,13 @@ def test_a_read_only_key_cannot_repair_and_changes_nothing(keyed: Workspace, qdr
     assert outcome.code == ExitCode.UNREACHABLE
     assert "WRITE_KEY" in outcome.err
     assert keyed.ragwatch("scan", "--json").value["counts"]["collection_missing"] == 1
+
+
+def test_doctor_gives_advice_on_a_cluster_and_passes(keyed: Workspace) -> None:
+    assert "cluster" not in {check["name"] for check in keyed.ragwatch("doctor", "--json").value["checks"]}
+    advice = ["messages do not reach node 2 (http://two:6335)", "shard 0 on node 2 (http://two:6335) is Dead"]
+    keyed.monkeypatch.setattr("ragwatch.app.doctor.cluster_advice_for", lambda config, base: advice)
+    outcome = keyed.ragwatch("doctor", "--json")
+    assert outcome.code == ExitCode.DONE
+    (check,) = (check for check in outcome.value["checks"] if check["name"] == "cluster")
+    assert (check["outcome"], check["fact"]) == ("ok", "; ".join(advice))
