@@ -20,8 +20,9 @@ from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
 from ragwatch.index.points import StoredPoint, Vectors, label_fault, revision_of
 from ragwatch.index.sketch import sketch_vectors
+from ragwatch.index.storage import as_stored
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import Quarantined
+from ragwatch.ports import CollectionInfo, Quarantined
 from ragwatch.published import mended_manifest, new_manifest
 
 WINDOW_TEXTS = 1024
@@ -84,6 +85,8 @@ class Application:
     held: HeldLease
     checkpoint: Checkpoint = no_checkpoint
     progress: Progress = no_progress
+    info: CollectionInfo | None = None
+    """The collection as it was found; None where it is created."""
     applied: Applied = field(default_factory=Applied)
     _texts: int = 0
     _wanted: Counter[str] = field(default_factory=Counter)
@@ -234,7 +237,8 @@ class Application:
         points = []
         for chunk in chunks:
             vector = vectors[chunk.digest]
-            payload = chunk.payload(layout, sketch=sketch_vectors(vector[None, :])[0], written_at=at)
+            kept = as_stored(vector[None, :], self.info) if self.info else vector[None, :]
+            payload = chunk.payload(layout, sketch=sketch_vectors(kept)[0], written_at=at)
             points.append(StoredPoint(chunk.id, payload, vector))
         return points
 

@@ -8,15 +8,17 @@ from ragwatch.apply import Application, Applied, Checkpoint, authorised, no_chec
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import LeaseHeldError, NotFoundError, RefusedError
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
-from ragwatch.health.collection_findings import MIGRATE, MIGRATING, unwritten_remedy
-from ragwatch.health.findings import Status
+from ragwatch.health.collection_findings import MIGRATE, MIGRATING, OTHER_COLLECTION, unwritten_remedy
+from ragwatch.health.findings import Kind, Status
 from ragwatch.index.balance import NAMED, Balance
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
+from ragwatch.ports import CollectionInfo
 from ragwatch.recording import recording_failure
 from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
+from ragwatch.storing import StoringEncoder, encoder_conflict
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,16 @@ def refuse_conflicts(report: ScanReport) -> None:
     if report.conflicts:
         raise RefusedError(
             f"collection {report.collection} does not fit the configuration: {'; '.join(report.conflicts)}",
-            hint=MIGRATING if report.migration else MIGRATE,
+            hint=_remedy(report),
         )
+
+
+def _remedy(report: ScanReport) -> str:
+    if report.migration:
+        return MIGRATING
+    # A migration changes encoder and chunker, and nothing else that may be in the way.
+    elsewhere = any(finding.kind is Kind.LAYOUT_MISMATCH for finding in report.findings)
+    return OTHER_COLLECTION if elsewhere else MIGRATE
 
 
 def _refuse_unwritable(pipeline: Pipeline, plan: Plan) -> None:
@@ -266,9 +276,11 @@ def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, 
     if plan.empty:
         return Applied()
     with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
-        _refuse_another_collection(pipeline)
-        attended = replace(pipeline, encoder=AttendedEncoder(pipeline.encoder, held.attended))
-        return Application(attended, plan, held, checkpoint, progress).run()
+        info = pipeline.store.describe()
+        _refuse_another_collection(pipeline, info)
+        encoder = StoringEncoder(pipeline.encoder, info) if info else pipeline.encoder
+        attended = replace(pipeline, encoder=AttendedEncoder(encoder, held.attended))
+        return Application(attended, plan, held, checkpoint, progress, info).run()
 
 
 def _lost(
@@ -295,9 +307,9 @@ def _restore(
     return Restored(tuple(change.document for change in lost.changes), applied)
 
 
-def _refuse_another_collection(pipeline: Pipeline) -> None:
+def _refuse_another_collection(pipeline: Pipeline, info: CollectionInfo | None) -> None:
     """Raise `RefusedError` where an alias was switched to a collection of another kind after the plan was made."""
-    found = configuration_conflicts(pipeline, pipeline.store.describe())
+    found = configuration_conflicts(pipeline, info, encoder_conflict(pipeline.encoder, info))
     if found:
         raise RefusedError(
             f"collection {pipeline.collection} was replaced after this was planned: {found[0]}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ragwatch.comparison import Comparison
 from ragwatch.corpus.identity import Json
+from ragwatch.errors import EncoderInputError, EncoderUnreachableError
 from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.descriptor import lacks_descriptor
 from ragwatch.health.document_findings import remedy_for
@@ -23,6 +24,7 @@ from ragwatch.known import remember_deep_scan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, Key, RunRecord
 from ragwatch.recording import recording_failure
+from ragwatch.storing import encoder_conflict
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,9 @@ def compare(
     spec = pipeline.comparable_spec(info)
     comparison = Comparison(pipeline, spec, info, deep, progress, frozenset(closely))
     migration = migration_conflict(pipeline, info)
-    shape = pipeline.encoder.identity.shape
+    shape, unkept = pipeline.encoder.identity.shape, _unkept(pipeline, info)
     comparison.findings.extend(
-        collection_findings(pipeline.collection, info, pipeline.spec, shape, migrating=bool(migration))
+        collection_findings(pipeline.collection, info, pipeline.spec, shape, migrating=bool(migration), unkept=unkept)
     )
     comparison.run()
     comparison.findings.extend(_quarantined(pipeline, comparison))
@@ -124,26 +126,36 @@ def compare(
         points=balance.points.after,
         findings=findings,
         plan=_plan(pipeline, info, comparison),
-        conflicts=_conflicts(pipeline, info, comparison),
+        conflicts=_conflicts(pipeline, info, comparison, unkept),
         elapsed_s=time.monotonic() - started,
         balance=balance,
         migration=migration,
     )
 
 
-def _conflicts(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> tuple[str, ...]:
-    found = configuration_conflicts(pipeline, info)
+def _unkept(pipeline: Pipeline, info: CollectionInfo | None) -> str:
+    """As `encoder_conflict`, "" where the encoder cannot be asked now: whoever writes asks again."""
+    try:
+        return encoder_conflict(pipeline.encoder, info)
+    except (EncoderUnreachableError, EncoderInputError):
+        return ""
+
+
+def _conflicts(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison, unkept: str) -> tuple[str, ...]:
+    found = configuration_conflicts(pipeline, info, unkept)
     if info is not None and info.manifest is None and info.points and not comparison.census.labelled:
         found.append(f"it holds {info.points} points, and ragwatch wrote none of them")
     return tuple(found)
 
 
-def configuration_conflicts(pipeline: Pipeline, info: CollectionInfo | None) -> list[str]:
+def configuration_conflicts(pipeline: Pipeline, info: CollectionInfo | None, unkept: str) -> list[str]:
     """Say why this configuration must not be written into this collection: [] where it may.
 
-    Another chunker is no conflict by itself; where it is the other side of a migration, it is one.
+    `unkept` says why the collection would not keep the encoder's vectors, "" where it would. Another chunker is no
+    conflict by itself; where it is the other side of a migration, it is one.
     """
-    found = [fact for _, fact in conflicts(info, pipeline.spec, pipeline.encoder.identity.shape)]
+    shape = pipeline.encoder.identity.shape
+    found = [fact for _, fact in conflicts(info, pipeline.spec, shape, unkept=unkept)]
     migration = migration_conflict(pipeline, info)
     return [*found, migration] if migration else found
 

@@ -11,8 +11,10 @@ from ragwatch.errors import EncoderInputError
 from ragwatch.health.attribution import Attribution, Cause, Judgement, attribute, judge, text_variants
 from ragwatch.health.audit_findings import AuditedPoint
 from ragwatch.health.levels import Tolerance
+from ragwatch.health.tolerance import widened
 from ragwatch.index.points import StoredPoint, Vectors, labels_of, text_digest_of, text_of
 from ragwatch.index.spec import CollectionInfo, Distance
+from ragwatch.index.storage import as_stored, storage_distance
 from ragwatch.pipeline import Pipeline
 
 PAIRS_KEPT = 400
@@ -51,6 +53,9 @@ class Examination:
     """Value of the field asked for → [audited, wrong, unknown]."""
     _bad: list[Compared] = field(default_factory=list)
     _good: list[Compared] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tolerance = widened(self.tolerance, storage_distance(self.info.datatype))
 
     def compare(self, batch: Sequence[StoredPoint]) -> None:
         """Encode the stored texts and judge the stored vectors."""
@@ -152,21 +157,6 @@ class Examination:
             if len(usable) == len(rows):
                 found[name] = np.stack(usable)
         return found
-
-
-def as_stored(fresh: Vectors, info: CollectionInfo) -> Vectors:
-    """Return fresh vectors, float32 (n, dimension), as the collection would keep them.
-
-    Under cosine distance Qdrant normalises; a collection may keep halves or bytes instead of floats. A scalar, product
-    or binary quantisation needs nothing: Qdrant gives back the vectors that it was made from.
-    """
-    norms = np.linalg.norm(fresh, axis=1, keepdims=True) if info.distance is Distance.COSINE else np.float32(1)
-    rows = (fresh / np.where(norms > 0, norms, 1)).astype(np.float32)
-    if info.datatype == "float16":
-        return rows.astype(np.float16).astype(np.float32)
-    if info.datatype == "uint8":
-        return np.clip(rows, 0, 255).astype(np.uint8).astype(np.float32)
-    return rows
 
 
 def _vector(point: StoredPoint) -> Vectors:

@@ -20,11 +20,12 @@ MIGRATING = "change the configuration as this says: ragwatch migrate status"
 
 
 def conflicts(
-    info: CollectionInfo | None, spec: IndexSpec, shape: Mapping[str, Json] | None = None
+    info: CollectionInfo | None, spec: IndexSpec, shape: Mapping[str, Json] | None = None, *, unkept: str = ""
 ) -> list[tuple[Kind, str]]:
     """Say why `spec` must not be written into this collection: [] where it may.
 
-    `shape` is the configured encoder's; with it, the settings that differ are named.
+    `shape` is the configured encoder's; with it, the settings that differ are named. `unkept` says why the collection
+    would not keep the encoder's vectors, "" where it would.
     """
     if info is None:
         return []
@@ -38,6 +39,8 @@ def conflicts(
     if info.distance != spec.distance:
         fact = f"it measures {info.distance} distance, the configuration says {spec.distance}"
         found.append((Kind.LAYOUT_MISMATCH, fact))
+    if unkept:
+        found.append((Kind.LAYOUT_MISMATCH, unkept))
     if manifest is not None and manifest.layout != spec.layout:
         fact = f"its payload layout is {manifest.layout}, the configuration says {spec.layout}"
         found.append((Kind.LAYOUT_MISMATCH, fact))
@@ -69,14 +72,16 @@ def collection_findings(
     shape: Mapping[str, Json] | None = None,
     *,
     migrating: bool = False,
+    unkept: str = "",
 ) -> list[Finding]:
     """Return the findings that the collection's description alone shows.
 
-    `shape` as in `conflicts`; `migrating` says that collection and configuration are two sides of one migration.
+    `shape` and `unkept` as in `conflicts`; `migrating` says that collection and configuration are two sides of one
+    migration.
     """
     if info is None:
         return [Finding(Kind.COLLECTION_MISSING, collection, "the collection does not exist", REINDEX)]
-    clashes = conflicts(info, spec, shape)
+    clashes = conflicts(info, spec, shape, unkept=unkept)
     found = []
     for kind in (Kind.ENCODER_MISMATCH, Kind.LAYOUT_MISMATCH):
         facts = [fact for clash, fact in clashes if clash is kind]

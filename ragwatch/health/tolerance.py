@@ -13,6 +13,7 @@ A distance grows with the square of an error's amplitude: four times the distanc
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import log, sqrt
 from typing import TypeAlias
 
@@ -115,6 +116,11 @@ def tolerance_of(noise: float, dimension: int, precision: str = "float32") -> To
     comparing = LOUDER * sqrt(dimension) * UNIT_ROUNDOFF["float32"]
     warn = max(LOUDER * noise, arithmetic, comparing)
     return Tolerance(noise, warn, max(eight_bit_distance(dimension), 2 * warn))
+
+
+def widened(tolerance: Tolerance, distance: float) -> Tolerance:
+    """Return the levels where keeping a vector may move it by `distance`: that is shown, and is no fault."""
+    return replace(tolerance, page=tolerance.page + distance) if distance else tolerance
 
 
 def eight_bit_distance(dimension: int) -> float:
