@@ -4,12 +4,15 @@ Hypothesis draws the same examples in every run and measures no time, so that a 
 as one on an idle machine. `pytest --hypothesis-profile=explore` draws new ones.
 """
 
+import os
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
+from tests.servers.writes import RESTARTED, kinds_of
 
 pytest_plugins = ("tests.leaks",)
 PARTS = ("collections", "hybrid", "reads", "writes")
@@ -31,7 +34,28 @@ QDRANT_READ_ONLY_KEY = "planted-qdrant-read-only-key-19c2"
 
 
 @pytest.fixture(scope="session")
-def qdrant_server() -> Iterator[QdrantServer]:
+def writes_known() -> Iterator[None]:
+    """Fails, at the end, where the program wrote in a way after which no restart of a server was tried."""
+    from ragwatch.stores.server_session import ServerSession
+
+    found: dict[str, str] = {}
+    before = ServerSession._before_sending
+
+    def recording(self: ServerSession, request: httpx.Request) -> None:
+        before(self, request)
+        if self._writing:
+            for kind in kinds_of(request.method, request.url.path, request.content):
+                found.setdefault(kind, os.environ.get("PYTEST_CURRENT_TEST", ""))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ServerSession, "_before_sending", recording)
+        yield
+    new = {kind: test for kind, test in found.items() if kind not in RESTARTED}
+    assert not new, f"kinds of writes that tests/verbs/test_restarts.py does not try: {new}"
+
+
+@pytest.fixture(scope="session")
+def qdrant_server(writes_known: None) -> Iterator[QdrantServer]:
     """A Qdrant server of the newer version (1.17.0, or the one that the environment names), without keys."""
     given = given_server()
     if given:
@@ -42,14 +66,14 @@ def qdrant_server() -> Iterator[QdrantServer]:
 
 
 @pytest.fixture(scope="session")
-def qdrant_old_server() -> Iterator[QdrantServer]:
+def qdrant_old_server(writes_known: None) -> Iterator[QdrantServer]:
     """A Qdrant 1.16.3 server, the oldest minor version that ragwatch works with."""
     with running_qdrant(OLD) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def qdrant_key_server() -> Iterator[QdrantServer]:
+def qdrant_key_server(writes_known: None) -> Iterator[QdrantServer]:
     """A Qdrant server that asks for an API key and has a read-only key too."""
     with running_qdrant(api_key=QDRANT_KEY, read_only_key=QDRANT_READ_ONLY_KEY) as server:
         yield server

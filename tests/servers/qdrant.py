@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -135,6 +136,51 @@ def running_qdrant(
             log = (folder / "log").read_text(errors="replace")[-2000:]
             # A program that is none of ours may have taken a port between looking for it and binding it.
             assert attempt < 3, f"Qdrant {program.version} does not start:\n{log}"
+    finally:
+        owned.remove()
+
+
+class RestartableQdrant:
+    """A server that is stopped and started again on the same storage and the same ports."""
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._path = program_path(program)
+        self._ports = ClaimedPort(), ClaimedPort()
+        self._start()
+
+    def _start(self) -> None:
+        self._process, self.server = _start(self._path, self._program, self._folder, self._ports, "", "", {})
+        ready = _wait_until_ready(self._process, self.server)
+        log = (self._folder / "log").read_text(errors="replace")[-3000:]
+        assert ready, f"Qdrant {self._program.version} does not come up on its storage:\n{log}"
+
+    def restart(self, how: signal.Signals) -> None:
+        """Stop it by `how` and start it again. Raises `AssertionError` with its log where it does not come up."""
+        self.stop(how)
+        self._start()
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """It is given a minute to end in an orderly way, and is killed then."""
+        stop_child(self._process, how, START_SECONDS)
+
+    def close(self) -> None:
+        self.stop()
+        for port in self._ports:
+            port.release()
+
+
+@contextmanager
+def restartable_qdrant(program: Program) -> Iterator[RestartableQdrant]:
+    """Run a server that can be restarted, on 127.0.0.1, until the block ends."""
+    owned = OwnedFolder("ragwatch-qdrant-", within=_storage_folder())
+    try:
+        server = RestartableQdrant(program, owned.path)
+        try:
+            yield server
+        finally:
+            server.close()
     finally:
         owned.remove()
 

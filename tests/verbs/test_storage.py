@@ -1,4 +1,4 @@
-"""A collection that keeps bytes: not filled with vectors that would become zeros, and compared as the server keeps it."""
+"""A collection that keeps bytes: not filled with vectors that become zeros, and compared as the server keeps it."""
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
