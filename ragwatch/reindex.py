@@ -14,7 +14,7 @@ from ragwatch.index.balance import NAMED, Balance
 from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import CollectionInfo
+from ragwatch.ports import CollectionInfo, ServerStanding
 from ragwatch.recording import recording_failure
 from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
@@ -80,6 +80,8 @@ class ReindexReport:
     """What was written once more, because the verification found it lost; it is counted in `applied` too."""
     balance: Balance | None = None
     """The sums of the comparison that verified it; None where nothing was verified."""
+    server: ServerStanding | None = None
+    """What is known of the server; None where the index is embedded."""
 
     def to_json(self) -> dict[str, Json]:
         done = self.applied
@@ -104,6 +106,7 @@ class ReindexReport:
             "remaining": list(self.remaining),
             "declined": self.declined,
             "balance": self.balance.to_json() if self.balance else None,
+            "server": self.server.to_json() if self.server else None,
             "elapsed_s": round(self.elapsed_s, 3),
         }
 
@@ -254,18 +257,8 @@ def reindex(
             after = compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
     elapsed = time.monotonic() - started
-    result = ReindexReport(
-        run,
-        pipeline.collection,
-        plan,
-        applied,
-        after.status,
-        not remaining,
-        remaining,
-        elapsed,
-        balance=after.balance,
-        restored=restored,
-    )
+    done = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
+    result = replace(done, balance=after.balance, restored=restored, server=after.server)
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())

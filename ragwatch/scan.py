@@ -22,7 +22,7 @@ from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
 from ragwatch.known import remember_deep_scan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
-from ragwatch.ports import CollectionInfo, Key, RunRecord
+from ragwatch.ports import CollectionInfo, Key, RunRecord, ServerStanding
 from ragwatch.recording import recording_failure
 from ragwatch.storing import encoder_conflict
 
@@ -51,6 +51,8 @@ class ScanReport:
     """Every point and every document in one place, and the level that this was looked at."""
     migration: str = ""
     """Why this configuration is the wrong side of a migration, "" where it is not."""
+    server: ServerStanding | None = None
+    """What is known of the server; None where the index is embedded."""
 
     @property
     def incomplete(self) -> tuple[str, ...]:
@@ -71,6 +73,7 @@ class ScanReport:
             "counts": dict(counts(self.findings)),
             "balance": self.balance.to_json(),
             "findings": [finding.to_json() for finding in self.findings],
+            "server": self.server.to_json() if self.server else None,
             "elapsed_s": round(self.elapsed_s, 3),
         }
 
@@ -130,6 +133,7 @@ def compare(
         elapsed_s=time.monotonic() - started,
         balance=balance,
         migration=migration,
+        server=pipeline.store.server(),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 
 from ragwatch.app import Settings, load
-from ragwatch.errors import ExitCode, RagwatchError
-from ragwatch.ports import Source, Unreadable
+from ragwatch.errors import ExitCode, RagwatchError, RefusedError
+from ragwatch.health.collection_findings import OTHER_COLLECTION
+from ragwatch.ports import Source, Store, Unreadable
+from ragwatch.storing import encoder_conflict
 from ragwatch.wiring import cluster_advice_for, make_encoder, make_source, make_state, make_store
 
 SAMPLE = 20
@@ -21,7 +23,7 @@ class Check:
     """One thing that was checked."""
 
     name: str
-    outcome: Literal["ok", "failed", "skipped"]
+    outcome: Literal["ok", "advice", "failed", "skipped"]
     fact: str
     remedy: str = ""
     exit_code: ExitCode = ExitCode.DONE
@@ -40,8 +42,7 @@ def diagnose(config: Path) -> list[Check]:
         for source in settings.config.sources
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
-    checks.append(_check("index", lambda: _index(settings)))
-    return checks + _cluster(settings) + _channels(settings)
+    return checks + _store(settings) + _cluster(settings) + _channels(settings)
 
 
 def _cluster(settings: Settings) -> list[Check]:
@@ -56,6 +57,28 @@ def _cluster(settings: Settings) -> list[Check]:
     return [
         Check("cluster", "ok", "; ".join(advice) or "every copy of every shard is active, as the node asked sees it")
     ]
+
+
+def _store(settings: Settings) -> list[Check]:
+    """Check the server, where there is one, and the index."""
+    store = make_store(settings.config, settings.base)
+    try:
+        server = _server(store)
+        if any(check.outcome == "failed" for check in server):
+            return [*server, Check("index", "skipped", "not checked: the server must be reached first")]
+        return [*server, _check("index", lambda: _index(settings, store))]
+    finally:
+        store.close()
+
+
+def _server(store: Store) -> list[Check]:
+    try:
+        found = store.server()
+    except RagwatchError as error:
+        return [_failed("server", error)]
+    if found is None:
+        return []
+    return [Check("server", "advice" if found.advice else "ok", found.words, found.advice)]
 
 
 def _channels(settings: Settings) -> list[Check]:
@@ -127,16 +150,15 @@ def _encoder(settings: Settings) -> str:
     )
 
 
-def _index(settings: Settings) -> str:
-    store = make_store(settings.config, settings.base)
-    try:
-        info = store.describe()
-        aliased = settings.config.collection in store.aliases()
-    finally:
-        store.close()
+def _index(settings: Settings, store: Store) -> str:
+    info = store.describe()
+    aliased = settings.config.collection in store.aliases()
     where = settings.config.store.url or settings.base / settings.config.store.path
     if info is None:
         return f"{where}: reachable; collection {settings.config.collection} does not exist yet"
+    lost = encoder_conflict(make_encoder(settings.config, settings.base), info)
+    if lost:
+        raise RefusedError(f"collection {info.name}: {lost}", hint=OTHER_COLLECTION)
     fact = f"collection {info.name}, {info.points} points, {info.dimension} dimensions, {info.distance}"
     if aliased:
         return f"{where}: alias {settings.config.collection} of {fact}"

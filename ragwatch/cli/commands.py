@@ -245,6 +245,7 @@ def reindex(
     overrides = read_overrides(override or [])
     saved = read_plan(plan_file) if plan_file else None
     with open_pipeline(config, settings=settings, writing=True) as pipeline:
+        terminal.server(pipeline.store.server())
         if resume:
             saved = interrupted_plan(pipeline)
         if digest is not None:

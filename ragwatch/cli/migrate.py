@@ -241,6 +241,8 @@ class _Run:
             terminal.progress() as progress,
             open_migration(settings, writing=self._writing, progress=progress) as ports,
         ):
+            if self._writing:
+                terminal.server(ports.store(ports.alias).server())
             report = step(ports)
             if report is None:
                 terminal.notice("nothing was done")

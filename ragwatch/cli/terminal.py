@@ -16,6 +16,7 @@ from ragwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Progress as ProgressCallback
+    from ragwatch.ports import ServerStanding
 
 PLAIN_WIDTH = 120
 """Width where there is no terminal to ask, so that piped output does not depend on who reads it."""
@@ -43,6 +44,11 @@ class Terminal:
             sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         elif not self.quiet:
             self.out.print(text)
+
+    def server(self, found: "ServerStanding | None") -> None:
+        """Warn of a fault of the server that an index is about to be written on."""
+        if found is not None and found.faults:
+            self.notice(f"warning: Qdrant {found.version} {'; '.join(found.faults)}\n  next: {found.advice}")
 
     def notice(self, text: RenderableType) -> None:
         """Say something that is no result."""

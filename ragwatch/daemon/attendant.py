@@ -8,7 +8,7 @@ again: a configuration that cannot be read, a database that is away, a lease tha
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, load, utc_now
 from ragwatch.app.jobs import tell
+from ragwatch.corpus.identity import Json
 from ragwatch.daemon.board import Board, read_board
 from ragwatch.daemon.catalogue import make_catalogue
 from ragwatch.daemon.children import ChildRunner, list_jobs
@@ -77,6 +78,8 @@ class Attendant:
         self.board: Board | None = None
         self.status = Status.UNKNOWN
         self.incidents: tuple[Incident, ...] = ()
+        self.server: Mapping[str, Json] = {}
+        """What the newest scan knew of the server, as it was logged."""
         self.beat = time.monotonic()
         self.told = time.monotonic()
         self._holder = holder
@@ -222,7 +225,17 @@ class Attendant:
         ledger, now = collection.state, utc_now()
         self.board = read_board(settings, ledger, now, collection.catalogue)
         self.status = known_status(ledger, collection.name, now).status
+        self._name_server(ledger, collection.name)
         self.incidents = tuple(one for one in ledger.incidents(collection=collection.name) if one.phase is Phase.OPEN)
+
+    def _name_server(self, ledger: "Ledger", collection: str) -> None:
+        """Log what the newest scan knew of the server, once, and again when that is something else."""
+        newest = next(iter(ledger.runs(collection=collection, verb="scan", limit=1)), None)
+        found = newest.summary.get("server") if newest else None
+        if isinstance(found, Mapping) and found != self.server:
+            self.server = found
+            level, words = server_words(found)
+            log.log(level, "%s", words, extra={"collection": collection})
 
     def _reloaded(self, settings: Settings, collection: Collection) -> Settings:
         """Take what the files say now; where they are broken, what they said before stays."""
@@ -316,3 +329,12 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 def _objects(value: object) -> list[dict[str, object]]:
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def server_words(server: Mapping[str, Json]) -> tuple[int, str]:
+    """Return the level and the words to log for a server as a run's summary has it."""
+    named = f"Qdrant {server.get('version') or 'of an unknown version'}"
+    faults = server.get("faults")
+    if not isinstance(faults, list) or not faults:
+        return logging.INFO, f"the collection is on {named}"
+    return logging.WARNING, f"{named} {'; '.join(map(str, faults))}; next: {server.get('advice')}"

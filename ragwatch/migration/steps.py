@@ -15,7 +15,7 @@ from ragwatch.index.guards import Guard, Limits
 from ragwatch.index.migration import KIND, Migration, Step, Tables, observed
 from ragwatch.migration.gate import Audit, Check, GateReport
 from ragwatch.pipeline import Clock, Pipeline, Progress, no_progress
-from ragwatch.ports import CollectionInfo, State, Store
+from ragwatch.ports import CollectionInfo, ServerStanding, State, Store
 from ragwatch.recording import error_json
 from ragwatch.reindex import Consent, ReindexReport, reindex
 
@@ -119,6 +119,8 @@ class StepReport:
     staleness: Staleness | None = None
     declined: bool = False
     elapsed_s: float = 0.0
+    server: ServerStanding | None = None
+    """What is known of the server; None where the index is embedded."""
 
     @property
     def done(self) -> bool:
@@ -136,6 +138,7 @@ class StepReport:
             "staleness": self.staleness.to_json() if self.staleness else None,
             "declined": self.declined,
             "done": self.done,
+            "server": self.server.to_json() if self.server else None,
             "elapsed_s": round(self.elapsed_s, 3),
         }
 
@@ -211,7 +214,8 @@ def sides(ports: MigrationPorts, migration: Migration) -> tuple[CollectionInfo |
 def report_of(ports: MigrationPorts, step: str, migration: Migration, started: float) -> StepReport:
     """Return the report of a step with both collections as they are now. `started` is of the monotonic clock."""
     old, new = sides(ports, migration)
-    return StepReport(step, migration, old, new, elapsed_s=time.monotonic() - started)
+    server = ports.store(ports.alias).server()
+    return StepReport(step, migration, old, new, elapsed_s=time.monotonic() - started, server=server)
 
 
 # --- pipelines of the two sides --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ragwatch.ports.encoder import Encoder
 from ragwatch.ports.retriever import Passage, Retriever
 from ragwatch.ports.source import Entry, Gone, ReadOutcome, Source, Unreadable
 from ragwatch.ports.state import CachedDocument, Lease, Note, Quarantined, RunRecord, State
-from ragwatch.ports.store import Hit, Hybrid, Revision, Scalar, Store, Where, WriteCheck
+from ragwatch.ports.store import Hit, Hybrid, Revision, Scalar, ServerStanding, Store, Where, WriteCheck
 
 __all__ = [
     "CachedDocument",
@@ -32,6 +32,7 @@ __all__ = [
     "Revision",
     "RunRecord",
     "Scalar",
+    "ServerStanding",
     "Source",
     "State",
     "Store",

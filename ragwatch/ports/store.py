@@ -32,6 +32,35 @@ class Hit:
 Revision = str | None | Mapping[str, str | None]
 """The revision that points must have, the same one for all or one by id; None where they must have none."""
 
+
+@dataclass(frozen=True, slots=True)
+class ServerStanding:
+    """What is known of the server that a store is on."""
+
+    version: str
+    """As the server names it, "" where it does not."""
+    facts: tuple[str, ...] = ()
+    """One sentence each, faults first."""
+    faults: tuple[str, ...] = ()
+    """Those of `facts` that may bite whoever runs the server, whatever ragwatch does."""
+    advice: str = ""
+    """What to do about the faults, "" where there is none."""
+
+    @property
+    def words(self) -> str:
+        """The version, and what is known of it."""
+        named = f"Qdrant {self.version}" if self.version else "Qdrant"
+        return "; ".join((named, *self.facts))
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "version": self.version or None,
+            "facts": list(self.facts),
+            "faults": list(self.faults),
+            "advice": self.advice,
+        }
+
+
 WriteCheck = Callable[[float], None]
 """Told how many seconds a write request may take; raises where it must not be sent."""
 
@@ -59,6 +88,10 @@ class Store(Protocol):
     when the embedded store is open elsewhere, `StoreError` otherwise; `NotFoundError` where the collection does
     not exist (except `describe`).
     """
+
+    def server(self) -> ServerStanding | None:
+        """Return what is known of the server, asked once a session; None where there is no server."""
+        ...
 
     def describe(self) -> CollectionInfo | None:
         """Return the collection as it is now (exact point count), or None if there is none."""

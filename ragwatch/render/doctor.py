@@ -8,7 +8,7 @@ from rich.text import Text
 from ragwatch.app.doctor import Check
 from ragwatch.corpus.identity import Json
 
-STYLE = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+STYLE = {"ok": "green", "advice": "yellow", "failed": "bold red", "skipped": "yellow"}
 
 
 def doctor_text(checks: Sequence[Check]) -> RenderableType:
@@ -22,9 +22,9 @@ def doctor_text(checks: Sequence[Check]) -> RenderableType:
 
 
 def doctor_json(checks: Sequence[Check]) -> dict[str, Json]:
-    """Return the checks and whether all of them passed."""
+    """Return the checks and whether all of them passed; advice is no failure."""
     return {
-        "healthy": all(check.outcome == "ok" for check in checks),
+        "healthy": all(check.outcome in ("ok", "advice") for check in checks),
         "checks": [
             {"name": check.name, "outcome": check.outcome, "fact": check.fact, "remedy": check.remedy}
             for check in checks

@@ -74,6 +74,9 @@ class EmbeddedStore:
 
     # -- the collection ----------------------------------------------------------------------------------------
 
+    def server(self) -> None:
+        return None
+
     def describe(self) -> CollectionInfo | None:
         name = self._folder.resolve(self._collection)
         if self._folder.record(name) is None:

@@ -9,7 +9,7 @@ from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import Distance, Manifest
-from ragwatch.ports import CollectionInfo, Hit, Hybrid, Revision, Scalar, Where, WriteCheck
+from ragwatch.ports import CollectionInfo, Hit, Hybrid, Revision, Scalar, ServerStanding, Where, WriteCheck
 from ragwatch.stores.points import field_path
 from ragwatch.stores.server_cluster import ClusterView
 from ragwatch.stores.server_gate import all_aliases, without_gates
@@ -37,6 +37,9 @@ class QdrantStore:
         self._session = ServerSession(collection, settings, sleep)
         self._reads = ServerReads(self._session)
         self._writes = ServerWrites(self._session, self._reads)
+
+    def server(self) -> ServerStanding:
+        return self._session.server()
 
     def describe(self) -> CollectionInfo | None:
         try:

@@ -39,6 +39,10 @@ class NotReadyError(Exception):
     """The node says that it has not caught up with the others; what it answers may be old."""
 
 
+class NotQdrantError(StoreUnreachableError):
+    """What answers does not answer as Qdrant does."""
+
+
 class _Kind(Enum):
     DROPPED = auto()
     UNREADY = auto()
@@ -148,7 +152,7 @@ class ServerCalls:
                 fact = f"cannot {doing}: the node at {url} may answer with old data and is not believed ({said})"
                 hint = "wait until it has caught up with the other nodes, or set store.url to one that is ready"
             case _Kind.FOREIGN:
-                fact, hint = f"what answers at {url} is not Qdrant", self._where()
+                kind, fact, hint = NotQdrantError, f"what answers at {url} is not Qdrant", self._where()
             case _Kind.MISSING:
                 kind, fact, hint = NotFoundError, f"cannot {doing}: {said}", "check the collection's name"
             case _Kind.REFUSED:

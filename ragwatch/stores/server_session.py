@@ -1,25 +1,22 @@
 """The connection to one collection of a Qdrant server."""
 
 import math
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 import httpx
 from qdrant_client import QdrantClient
 
-from ragwatch.errors import ConfigError, NotFoundError, StoreError, StoreUnreachableError
-from ragwatch.ports import WriteCheck
-from ragwatch.stores.server_calls import ServerCalls
+from ragwatch.errors import ConfigError, NotFoundError, RagwatchError, StoreError, StoreUnreachableError
+from ragwatch.ports import ServerStanding, WriteCheck
+from ragwatch.stores.server_calls import NotPermittedError, NotQdrantError, ServerCalls
 from ragwatch.stores.server_cluster import ClusterView, Readiness, cluster_view, unread_shards
 from ragwatch.stores.server_gate import WriteGate
 from ragwatch.stores.server_settings import ServerSettings
 from ragwatch.stores.server_shape import Shape, shape_of
+from ragwatch.stores.server_versions import OLDEST, parsed, standing_of
 
 T = TypeVar("T")
-
-OLDEST = (1, 16)
-"""The first version with collection metadata, on which the manifest depends."""
 
 
 class ServerSession:
@@ -35,6 +32,7 @@ class ServerSession:
         self._readiness = Readiness()
         self._client: QdrantClient | None = None
         self._shape: Shape | None = None
+        self._version = ""
         self._fence: WriteCheck | None = None
         self._writing = False
         self._gate = WriteGate(collection, self.call_server)
@@ -181,16 +179,34 @@ class ServerSession:
         self._client = client
         return client
 
+    def server(self) -> ServerStanding:
+        """Return what is known of the server's version. Connects."""
+        self._connected()
+        return standing_of(self._version)
+
     def _check_version(self, client: QdrantClient) -> None:
         """Older servers silently ignore what they do not know, so they are refused before anything else is sent."""
         url = self.settings.url
-        try:
-            found = self._calls(client.http.service_api.root, "read the server's version").version
-        except NotFoundError:
-            hint = "check the port (without one, 6333 is meant) and the path in store.url"
-            raise StoreUnreachableError(f"what answers at {url} is not Qdrant", hint=hint) from None
-        match = re.match(r"(\d+)\.(\d+)", found)
-        if match and (int(match[1]), int(match[2])) < OLDEST:
-            oldest = ".".join(str(number) for number in OLDEST)
-            fact = f"Qdrant at {url} is version {found}; ragwatch needs {oldest} or newer"
+        self._version = self._read_version(client)
+        version = parsed(self._version)
+        if version is not None and version < OLDEST:
+            oldest = ".".join(str(number) for number in OLDEST[:2])
+            fact = f"Qdrant at {url} is version {self._version}; ragwatch needs {oldest} or newer"
             raise StoreError(fact, hint="upgrade the server, one minor version at a time")
+
+    def _read_version(self, client: QdrantClient) -> str:
+        """Return the version as the server names it, "" where what stands before it lets only other paths through."""
+        doing = "read the server's version"
+        try:
+            return str(self._calls(client.http.service_api.root, doing).version)
+        except (StoreError, NotFoundError, NotPermittedError, NotQdrantError) as error:
+            hidden = error
+        try:
+            self._calls(client.get_aliases, doing)
+        except RagwatchError:
+            if isinstance(hidden, NotPermittedError):
+                raise hidden from None
+            hint = "check the port (without one, 6333 is meant) and the path in store.url"
+            fact = f"what answers at {self.settings.url} is not Qdrant"
+            raise StoreUnreachableError(fact, hint=hint) from None
+        return ""

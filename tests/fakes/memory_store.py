@@ -72,6 +72,9 @@ class MemoryStore:
 
     # -- the collection ----------------------------------------------------------------------------------------
 
+    def server(self) -> None:
+        return None
+
     def describe(self) -> CollectionInfo | None:
         name = self._name
         if name not in self.world.collections:
