@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx
 from qdrant_client import QdrantClient
 
-from ragwatch.errors import ConfigError, NotFoundError, RagwatchError, StoreError, StoreUnreachableError
+from ragwatch.errors import ConfigError, NotFoundError, RagwatchError, StoreError
 from ragwatch.ports import ServerStanding, WriteCheck
 from ragwatch.stores.server_calls import NotPermittedError, NotQdrantError, ServerCalls
 from ragwatch.stores.server_cluster import ClusterView, Readiness, cluster_view, unread_shards
@@ -201,12 +201,16 @@ class ServerSession:
             return str(self._calls(client.http.service_api.root, doing).version)
         except (StoreError, NotFoundError, NotPermittedError, NotQdrantError) as error:
             hidden = error
+        if self._lists_aliases(client):
+            return ""
+        if isinstance(hidden, NotPermittedError):
+            raise hidden
+        hint = "check the port (without one, 6333 is meant) and the path in store.url"
+        raise NotQdrantError(f"what answers at {self.settings.url} is not Qdrant", hint=hint)
+
+    def _lists_aliases(self, client: QdrantClient) -> bool:
+        """Say whether what answers does so as Qdrant does, to a question that every command asks anyway."""
         try:
-            self._calls(client.get_aliases, doing)
+            return self._calls(client.http.aliases_api.get_collections_aliases, "list the aliases").result is not None
         except RagwatchError:
-            if isinstance(hidden, NotPermittedError):
-                raise hidden from None
-            hint = "check the port (without one, 6333 is meant) and the path in store.url"
-            fact = f"what answers at {self.settings.url} is not Qdrant"
-            raise StoreUnreachableError(fact, hint=hint) from None
-        return ""
+            return False
