@@ -1,5 +1,6 @@
 """A daemon that cannot tell anybody is not well, and says so where it can still be heard."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from ragwatch.app import load
+from ragwatch.corpus.identity import Json
 from ragwatch.daemon import attendant
 from ragwatch.daemon.attendant import Attendant, Stop
 from ragwatch.daemon.board import Board
 from ragwatch.daemon.circuit import Circuit
 from ragwatch.daemon.pages import _ready
 from ragwatch.errors import LeaseHeldError, StateError
+from ragwatch.state import open_state
+from ragwatch.stores.server_versions import standing_of
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), StateError("the database is damaged")])
@@ -80,3 +84,32 @@ def wait_for(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_the_server_is_logged_once_and_again_when_it_is_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "ragwatch.toml"
+    config.write_text(f'collection = "docs"\n[[sources]]\nname = "docs"\npath = "{tmp_path}"\n')
+    one = Attendant(config, "test", Stop(), first=load(config), secrets=lambda _: None)
+    ledger = open_state(f"sqlite:///{tmp_path / 'state.db'}")
+    caplog.set_level(logging.INFO, "ragwatch.daemon")
+
+    def scanned(version: str) -> None:
+        at = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=len(caplog.records))
+        summary: dict[str, Json] = {"server": standing_of(version).to_json()}
+        ledger.finish_run(ledger.start_run("scan", "docs", at), "done", summary, at)
+        one._name_server(ledger, "docs")
+        one._name_server(ledger, "docs")
+
+    one._name_server(ledger, "docs")
+    for version in ("1.17.0", "1.18.3", ""):
+        scanned(version)
+    ledger.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
+    assert "8455" in caplog.messages[0]
+    assert "next: upgrade the server to 1.17.1 or newer" in caplog.messages[0]
+    assert caplog.messages[1:] == [
+        "the collection is on Qdrant 1.18.3",
+        "the collection is on Qdrant of an unknown version",
+    ]

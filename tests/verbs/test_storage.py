@@ -14,6 +14,9 @@ from ragwatch.errors import RefusedError
 from ragwatch.health.findings import Kind, Status
 from ragwatch.index.points import Vectors
 from ragwatch.index.spec import Distance
+from ragwatch.migrate import start
+from ragwatch.migration.plan import plan_migration
+from ragwatch.migration.steps import look
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import Store
 from ragwatch.reindex import plan_repair, reindex
@@ -22,7 +25,9 @@ from ragwatch.stores import open_store
 from ragwatch.vector_repair import repair_vectors
 from tests.fakes.hash_encoder import HashEncoder
 from tests.servers.qdrant import QdrantServer
+from tests.verbs import migration_bench
 from tests.verbs.bench import NO_LIMITS, Bench
+from tests.verbs.migration_bench import NEW, MigrationBench
 from tests.verbs.test_audit import _text as page
 
 EVERYTHING = AuditRequest(everything=True)
@@ -142,3 +147,26 @@ def test_half_floats_are_compared_as_they_are_kept(
     assert scan(pipeline, deep=True).status is Status.HEALTHY
     report = audit(pipeline, EVERYTHING)
     assert (report.audited, report.wrong, report.precise, report.unknown) == (30, 0, 0, 0)
+
+
+def test_a_migration_does_not_fill_bytes_that_another_program_has_prepared(qdrant_server: QdrantServer) -> None:
+    # The name of the new collection is known from the plan; whoever makes it keeps the manifest that is looked for.
+    alias = f"m{uuid.uuid4().hex[:12]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migration_bench, "ALIAS", alias)
+        patch.setattr(migration_bench, "FIRST", f"{alias}-first")
+        bench = MigrationBench(lambda name: open_store(name, url=qdrant_server.url), dict(PAGES))
+        bench.index()
+        plan_migration(bench.ports, NEW)
+        new = look(bench.ports).migration.new.collection
+        client = QdrantClient(url=qdrant_server.url, check_compatibility=False)
+        shape = models.VectorParams(size=96, distance=models.Distance.COSINE, datatype=models.Datatype.UINT8)
+        client.create_collection(new, shape)
+        bench.store(new).write_manifest(bench.pipeline(new, NEW, None).manifest)
+        with pytest.raises(RefusedError, match="uint8"):
+            start(bench.ports)
+        assert client.count(new).count == 0
+        for name in (new, f"{alias}-first"):
+            client.delete_collection(name)
+        bench.close()
+        client.close()
