@@ -221,7 +221,7 @@ def embedded_contents(life: Life, folder: Path) -> dict[str, Json]:
         assert info is not None
         found[name] = {
             "manifest": info.manifest.to_json() if info.manifest else None,
-            "indexes": sorted(info.indexed_keys),
+            "indexes": [*sorted(info.indexed_keys)],
             "points": {
                 point.id: [dict(point.payload), [] if point.vector is None else point.vector.tolist()]
                 for point in store.scroll(vectors=True)

@@ -122,7 +122,8 @@ def test_bytes_of_an_encoder_that_is_scaled_for_them_are_compared_as_they_are_ke
     assert scan(pipeline, deep=True).status is Status.HEALTHY
     report = audit(pipeline, EVERYTHING)
     assert (report.audited, report.wrong, report.unknown) == (30, 0, 0)
-    wrong = [replace(point, vector=np.roll(point.vector, 1)) for point in list(store.scroll(vectors=True))[:3]]
+    points = list(store.scroll(vectors=True))[:3]
+    wrong = [replace(one, vector=np.roll(one.vector, 1)) for one in points if one.vector is not None]
     store.upsert(wrong)
     assert audit(pipeline, EVERYTHING).wrong == 3
     assert len(scan(pipeline, deep=True).plan.changes) == 3
