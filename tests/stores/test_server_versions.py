@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 def line_of(row: Known) -> str:
     """Return the row as the docs show it."""
-    oldest = f"{dotted(row.since)} to " if row.since > (0, 0, 0) else ""
+    oldest = f"from {dotted(row.since)}, " if row.since > (0, 0, 0) else ""
     versions = f"{oldest}before {dotted(row.before)}" if row.before else f"{dotted(row.since)} and newer"
     upstream = ", ".join(map(str, row.upstream)) or "–"
     return f"| {versions} | {row.level} | {row.fact} | {row.means} | {upstream} |"
