@@ -18,6 +18,7 @@ from ragwatch.health.tolerance import (
     read_tolerance,
     tolerance_json,
     tolerance_of,
+    widened,
 )
 from ragwatch.index.points import Vectors
 
@@ -167,3 +168,10 @@ def test_lengths_differ_beyond_the_angle_that_is_allowed() -> None:
     assert not lengths_differ(1 + 0.9 * allowed, levels)
     assert lengths_differ(1 + 1.1 * allowed, levels)
     assert lengths_differ(float("nan"), levels)
+
+
+def test_what_storing_moves_is_shown_and_is_no_fault() -> None:
+    known = tolerance_of(0.0, 384)
+    assert widened(known, 0.0) == known
+    wider = widened(known, 0.01)
+    assert (wider.warn, wider.page) == (known.warn, known.page + 0.01)

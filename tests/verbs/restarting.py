@@ -1,6 +1,6 @@
 """A life of an index, in steps that together make every kind of write that the program can make.
 
-Run as a program it takes one step on an embedded index in a folder and then dies by SIGKILL. Called by test_restarts.
+Run as a program it takes steps on an embedded index in a folder and then dies by SIGKILL. Called by test_restarts.
 """
 
 import json
@@ -230,14 +230,17 @@ def embedded_contents(life: Life, folder: Path) -> dict[str, Json]:
     return found
 
 
-def main(folder: Path, step: str) -> None:
-    """Take the step, say what the index then holds, and die."""
+def main(folder: Path, first: str, *more: str) -> None:
+    """Take the steps, say what the index then holds, and die."""
     life = embedded_life(folder)
-    replay(life, step)
-    STEPS[step][1](life)
+    replay(life, first)
+    STEPS[first][1](life)
+    for edit, act in (STEPS[step] for step in more):
+        edit(life)
+        act(life)
     print(json.dumps(embedded_contents(life, folder)), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])
