@@ -58,7 +58,13 @@ class ScanReport:
     def incomplete(self) -> tuple[str, ...]:
         """Why it says less than it should, in sentences; none where it is complete."""
         broken = any(finding.kind is Kind.SOURCE_INCOMPLETE for finding in self.findings)
-        return (*(("a source could not be listed to its end",) if broken else ()), *self.balance.problems)
+        # Duplicates of documents name their source.
+        hidden = sum(one.points for one in self.findings if one.kind is Kind.DUPLICATE and one.source is None)
+        return (
+            *(("a source could not be listed to its end",) if broken else ()),
+            *((f"points hidden behind others of the same id: {hidden:,}",) if hidden else ()),
+            *self.balance.problems,
+        )
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -141,6 +141,7 @@ def test_shards_by_keys_are_compared_and_refused_before_anything_is_written(
     assert doubled.points == 1
     assert "under another shard key" in doubled.reason
     assert not report.complete
+    assert "points hidden behind others of the same id: 1" in report.incomplete
     with pytest.raises(RefusedError):
         bench.reindex()
     client.create_collection("empty", vector, sharding_method=models.ShardingMethod.CUSTOM, shard_number=1)
