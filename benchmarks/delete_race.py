@@ -145,7 +145,7 @@ class Round:
 def theirs(point: StoredPoint) -> dict[str, Json]:
     labels = point.payload[RESERVED]
     assert isinstance(labels, dict)
-    return {**point.payload, "theirs": True, RESERVED: {**labels, "rev": "theirs.1"}}
+    return {**point.payload, "theirs": True, RESERVED: {**labels, "rev": f"{'a' * 24}.1"}}
 
 
 @contextmanager
