@@ -145,7 +145,7 @@ class Round:
 def theirs(point: StoredPoint) -> dict[str, Json]:
     labels = point.payload[RESERVED]
     assert isinstance(labels, dict)
-    return {**point.payload, "theirs": True, RESERVED: {**labels, "rev": "theirs.1"}}
+    return {**point.payload, "theirs": True, RESERVED: {**labels, "rev": f"{'a' * 24}.1"}}
 
 
 @contextmanager
@@ -245,9 +245,11 @@ def main() -> int:
 
 
 def row(version: str, writer: str, moment: str, found: Counted) -> list[object]:
-    cuts = quantiles(found.windows, n=20)
+    window = "-"
     # Where the other writer was let in, the window is as long as its writing.
-    window = f"{1000 * cuts[9]:.1f}, {1000 * cuts[18]:.1f}" if moment == BY_CHANCE else "-"
+    if moment == BY_CHANCE and len(found.windows) > 1:
+        cuts = quantiles(found.windows, n=20)
+        window = f"{1000 * cuts[9]:.1f}, {1000 * cuts[18]:.1f}"
     counts = [found.rewritten, found.kept, found.lost, found.restored, found.runs, found.unverified]
     return [f"{version}: {writer}", moment, *counts, window]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreError
-from ragwatch.index.points import Key, StoredPoint, labels_of
+from ragwatch.index.points import Key, StoredPoint
 from ragwatch.index.spec import Layout
 from ragwatch.stores.points import (
     PayloadWrite,
@@ -101,9 +101,6 @@ def test_points_are_told_apart_by_the_revision_that_a_plan_names(rev: Json, revi
     assert as_seen(points, revision, Layout.PLAIN) == (["1"], ["2"])
     inside = [StoredPoint(one.id, {"meta": dict(one.payload)}) for one in points]
     assert as_seen(inside, revision, Layout.HAYSTACK) == (["1"], ["2"])
-    labels = labels_of({"_ragwatch": {"doc": "docs:a", "rev": rev}}, Layout.PLAIN)
-    assert labels is not None
-    assert (labels.revision or None) == revision
 
 
 @pytest.mark.parametrize("payload", [{}, {"_ragwatch": None}, {"_ragwatch": "text"}, {"_ragwatch": [{"rev": "r1"}]}])

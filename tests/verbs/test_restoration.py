@@ -110,7 +110,7 @@ def test_a_point_that_was_rewritten_before_it_was_read_again_is_kept_and_named(s
     (doomed,) = [point for point in scene.whole if "Opened" in str(point.payload["text"])]
     labels = doomed.payload["_ragwatch"]
     assert isinstance(labels, dict)
-    theirs = replace(doomed, payload={**doomed.payload, "_ragwatch": {**labels, "rev": "another.2"}})
+    theirs = replace(doomed, payload={**doomed.payload, "_ragwatch": {**labels, "rev": f"{'a' * 24}.2"}})
     report, struck = scene.struck("before upsert", lambda: scene.bench.store.upsert([theirs]))
     assert struck == 1
     assert (report.applied.deleted, report.applied.kept) == (0, [doomed.id])
