@@ -149,6 +149,9 @@ def _endpoint(section: EncoderConfig, base: Path) -> Encoder:
             tokenizer=section.tokenizer or "",
             batch_texts=section.batch_size or 64,
             timeout=section.timeout_s,
+            attempts=section.attempts,
+            patience=section.patience_s,
+            longest_pause=section.longest_pause_s,
         )
     )
 
