@@ -148,12 +148,12 @@ def set_aside(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def set_aside_words(counts: Mapping[str, int]) -> str:
-    """Return "2 documents set aside: 1 quarantined, 1 unreadable", "" where none is."""
+    """Return "3 documents set aside (2 quarantined, 1 unreadable)", "" where none is."""
     total = sum(counts.values())
     if not total:
         return ""
-    parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-    return f"{total:,} document{'' if total == 1 else 's'} set aside: {parts}"
+    parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) if len(counts) > 1 else next(iter(counts))
+    return f"{total:,} document{'' if total == 1 else 's'} set aside ({parts})"
 
 
 class Status(StrEnum):
