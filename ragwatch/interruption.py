@@ -18,7 +18,7 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 class HeldSignals:
     """The first SIGINT or SIGTERM waits for `hand_on`, `grace_s` at most; a second one does not."""
 
-    grace_s: float = GRACE_S
+    grace_s: float = 0.0
     _number: int = 0
     _previous: dict[int, Handler] = field(default_factory=dict)
     _timer: threading.Timer | None = None
@@ -70,9 +70,9 @@ class HeldSignals:
 
 
 @contextmanager
-def signals_held(grace_s: float = GRACE_S) -> Iterator[HeldSignals]:
+def signals_held(grace_s: float | None = None) -> Iterator[HeldSignals]:
     """Hold SIGINT and SIGTERM back while the block runs; one that has come is handed on at its end at the latest."""
-    held = HeldSignals(grace_s)
+    held = HeldSignals(GRACE_S if grace_s is None else grace_s)
     held.take()
     try:
         yield held
