@@ -11,7 +11,7 @@ import numpy as np
 from ragwatch.app import Settings, load
 from ragwatch.errors import ExitCode, RagwatchError
 from ragwatch.ports import Source, Unreadable
-from ragwatch.wiring import make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
 
 SAMPLE = 20
 
@@ -40,6 +40,8 @@ def diagnose(config: Path) -> list[Check]:
         for source in settings.config.sources
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
+    if checks[-1].outcome == "ok":
+        checks.append(_check("chunks", lambda: _chunks(settings)))
     checks.append(_check("index", lambda: _index(settings)))
     return checks + _channels(settings)
 
@@ -110,6 +112,23 @@ def _encoder(settings: Settings) -> str:
     norm = float(np.linalg.norm(vectors[0]))
     return (
         f"{settings.config.encoder.model}: fingerprint {fingerprint}, {encoder.dimension} dimensions, norm {norm:.3f}"
+    )
+
+
+def _chunks(settings: Settings) -> str:
+    """Try whether the encoder reads the longest chunks whole."""
+    from ragwatch.auditing.window import longest_read
+
+    encoder = make_encoder(settings.config, settings.base)
+    longest = make_chunker(settings.config, encoder).max_tokens or encoder.max_tokens
+    if not longest:
+        return "how long they may become is not known: neither the chunker nor the encoder says"
+    reading = longest_read(encoder, longest)
+    if reading.whole:
+        return f"of {longest} tokens, the longest there may be, are read whole"
+    raise RagwatchError(
+        f"a chunk of {longest} tokens, the longest there may be, {reading.fault}",
+        hint=f"[chunker] max_tokens = {reading.fits} fits; what was cut otherwise is cut anew by ragwatch reindex",
     )
 
 

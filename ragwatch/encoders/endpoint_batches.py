@@ -63,6 +63,10 @@ class EndpointBatches:
         self.limit = settings.batch_texts
         self.dimension = settings.dimensions or settings.expected_dimension
         self.served: set[str] = set()
+        self.prompt_tokens: int | None = None
+        """What the endpoint counted in its newest answer."""
+        self._longest = 0
+        """Characters of the longest text that it has taken."""
 
     def embed(self, texts: Sequence[str], abandoned: threading.Event, *, nested: bool = False) -> list[Row]:
         """Return the row of each text, or why the endpoint refuses it.
@@ -75,7 +79,10 @@ class EndpointBatches:
         except _AtFaultError as fault:
             return self._halved(texts, str(fault), abandoned)
         found: list[Row] = list(answer.rows)
-        if faults := row_faults(answer.rows):
+        faults = row_faults(answer.rows)
+        taken = max(len(text) for place, text in enumerate(texts) if place not in faults)
+        self._longest = max(self._longest, taken)
+        if faults:
             again = self.embed([texts[place] for place in faults], abandoned, nested=True)
             for place, row in zip(faults, again, strict=True):
                 found[place] = row
@@ -83,7 +90,10 @@ class EndpointBatches:
 
     def _halved(self, texts: Sequence[str], fault: str, abandoned: threading.Event) -> list[Row]:
         if len(texts) == 1:
-            return [f"encoder endpoint {self._client.address} refuses it: {fault}"]
+            length = len(texts[0])
+            longer = f"; {length:,} characters, and it took none above {self._longest:,}" if self._longest else ""
+            why = f"encoder endpoint {self._client.address} refuses it: {fault}"
+            return [why + longer if length > self._longest else why]
         half = (len(texts) + 1) // 2
         found = [row for part in (texts[:half], texts[half:]) for row in self.embed(part, abandoned, nested=True)]
         if not any(isinstance(row, str) for row in found):
@@ -128,6 +138,7 @@ class EndpointBatches:
         if len(faults) == len(answer.rows):
             raise FailedRequestError(faults[0].removeprefix("the encoder gave "), Suspect.REQUEST)
         self.served.update({answer.model} - {""})
+        self.prompt_tokens = answer.tokens
         return answer
 
     def _is_well(self, problem: str) -> bool:

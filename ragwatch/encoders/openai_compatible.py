@@ -77,6 +77,11 @@ class EndpointEncoder:
         assert self._requests.dimension is not None
         return self._requests.dimension
 
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens that the endpoint counted in the newest request; None where it does not count."""
+        return self._requests.prompt_tokens
+
     @cached_property
     def max_tokens(self) -> int:
         if not self._settings.max_tokens:

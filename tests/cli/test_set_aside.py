@@ -88,3 +88,15 @@ def test_a_document_that_cannot_be_read_is_said_with_the_verdict(indexed: Worksp
         outcome = indexed.ragwatch(*command)
         assert outcome.code == ExitCode.INCOMPLETE, command
         assert "1 document set aside (unreadable)" in " ".join(outcome.out.split()), command
+
+
+def test_the_doctor_names_a_chunk_size_that_the_endpoint_reads_whole(indexed: Workspace) -> None:
+    assert "are read whole" in indexed.ragwatch("doctor").out
+    indexed.encoder.window = 40
+    outcome = indexed.ragwatch("doctor", "--json")
+    assert outcome.code == ExitCode.INCOMPLETE
+    (check,) = [one for one in outcome.value["checks"] if one["name"] == "chunks"]
+    assert "is cut" in check["fact"]
+    size = int(check["remedy"].partition("max_tokens = ")[2].split()[0])
+    indexed.configure("[[sources]]", f"[chunker]\nmax_tokens = {size}\n\n[[sources]]")
+    assert indexed.ragwatch("doctor").code == ExitCode.DONE
