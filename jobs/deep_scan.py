@@ -12,7 +12,7 @@ def run(settings: Settings, _now: datetime) -> int:
     """Deep scan: every chunk against its document."""
     with open_pipeline(settings.path, settings=settings) as pipeline:
         report = scan(pipeline, deep=True)
-    if not report.complete:
+    if not report.whole:
         return ExitCode.INCOMPLETE
     return ExitCode.FINDINGS if report.findings else ExitCode.DONE
 

@@ -12,7 +12,7 @@ def run(settings: Settings, _now: datetime) -> int:
     """Fast scan: which documents differ."""
     with open_pipeline(settings.path, settings=settings) as pipeline:
         report = scan(pipeline)
-    if not report.complete:
+    if not report.whole:
         return ExitCode.INCOMPLETE
     return ExitCode.FINDINGS if report.findings else ExitCode.DONE
 

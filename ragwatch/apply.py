@@ -2,78 +2,39 @@
 
 Make before break. Documents go through in windows; in each window new points are written and waited for, then
 payloads, then old points are deleted, each only if it still has the revision that the plan saw when it is read again,
-and the source, asked again, still says so. What a window does is derived anew from source and index and kept within what the
-plan allows, so that running a plan twice does nothing the second time.
+and the source, asked again, still says so. What a window does is derived anew from source and index and kept within
+what the plan allows, so that running a plan twice does nothing the second time.
+
+A text that the encoder refuses keeps the old points of its document, and nothing else. An encoder that does not
+answer keeps those of all documents that need it; what needs none is done before the run fails.
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from ragwatch.applied import Applied as Applied
+from ragwatch.applied import Checkpoint as Checkpoint
+from ragwatch.applied import no_checkpoint as no_checkpoint
 from ragwatch.corpus.document import Document
-from ragwatch.errors import EncoderInputError, SourceError
+from ragwatch.errors import SourceError
 from ragwatch.fencing import HeldLease
-from ragwatch.index.desired import DesiredChunk, DesiredDocument
+from ragwatch.index.desired import DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
-from ragwatch.index.points import StoredPoint, Vectors, label_fault, revision_of
-from ragwatch.index.sketch import sketch_vectors
-from ragwatch.index.storage import as_stored
+from ragwatch.index.points import label_fault, revision_of
+from ragwatch.interruption import HeldSignals, signals_held
+from ragwatch.new_points import NewPoints
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
 from ragwatch.ports import CollectionInfo, Quarantined
 from ragwatch.published import mended_manifest, new_manifest
+from ragwatch.quarantine import next_entry, refusal_words
 
 WINDOW_TEXTS = 1024
 WINDOW_POINTS = 4096
 WINDOW_DOCUMENTS = 256
 ENCODE_BATCH = 128
 WRITE_BATCH = 256
-
-Checkpoint = Callable[[str], None]
-"""Called by name at every step boundary, before and after each write; tests kill the program there."""
-
-
-def no_checkpoint(step: str) -> None:
-    """The checkpoint of those who do not test."""
-
-
-@dataclass
-class Applied:
-    """What was done. Counts are of work that the store has acknowledged."""
-
-    encoded_chunks: int = 0
-    encoded_tokens: int = 0
-    encode_s: float = 0.0
-    upserted: int = 0
-    deleted: int = 0
-    payload_updates: int = 0
-    kept: list[str] = field(default_factory=list)
-    """Ids of points that were to be deleted and were not: another writer had given them another revision."""
-    deleted_points: set[str] = field(default_factory=set)
-    quarantined: dict[str, str] = field(default_factory=dict)
-    """Document key → why the encoder refused it."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Document key → what changed under us; the next run repairs it."""
-
-    @property
-    def reused_vectors(self) -> int:
-        return max(0, self.upserted - self.encoded_chunks)
-
-    def __add__(self, other: "Applied") -> "Applied":
-        return Applied(
-            self.encoded_chunks + other.encoded_chunks,
-            self.encoded_tokens + other.encoded_tokens,
-            self.encode_s + other.encode_s,
-            self.upserted + other.upserted,
-            self.deleted + other.deleted,
-            self.payload_updates + other.payload_updates,
-            self.kept + other.kept,
-            self.deleted_points | other.deleted_points,
-            self.quarantined | other.quarantined,
-            self.skipped | other.skipped,
-        )
 
 
 @dataclass
@@ -87,8 +48,13 @@ class Application:
     progress: Progress = no_progress
     info: CollectionInfo | None = None
     """The collection as it was found; None where it is created."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """Text digest → why it was refused: texts that are not to be tried yet."""
     applied: Applied = field(default_factory=Applied)
-    _texts: int = 0
+    _signals: HeldSignals = field(default_factory=HeldSignals)
+    _quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
+    _speechless: bool = False
+    """Old points stay of which a new manifest would say what is not true."""
     _wanted: Counter[str] = field(default_factory=Counter)
     """Text digest → documents of later windows that take its vector from a point of today's index."""
     _postponed: list[DocumentChange] = field(default_factory=list)
@@ -96,17 +62,22 @@ class Application:
     def run(self) -> Applied:
         """Apply the whole plan. Raises what the ports raise; whatever was written by then is valid.
 
-        Raises `LeaseLostError` as soon as another process has taken the lease.
+        Raises `LeaseLostError` as soon as another process has taken the lease. A first SIGINT or SIGTERM waits until
+        what is encoded has been written.
         """
-        self._texts = self.plan.totals.encode_chunks
+        self._quarantined = self.pipeline.state.quarantined(self.pipeline.collection)
         self._wanted.update(digest for change in self.plan.changes for digest in change.reuse)
-        self._prepare()
-        for window in self._windows():
-            self._window(window)
-        for postponed in batched(self._postponed, WINDOW_DOCUMENTS):
-            self._delete(self._diffs(postponed), postponed)
-        self._delete_malformed()
-        if self.plan.mend and not self.applied.skipped:
+        with signals_held() as self._signals:
+            self._prepare()
+            new = self._new_points()
+            for window in self._windows():
+                self._window(window, new)
+            for postponed in batched(self._postponed, WINDOW_DOCUMENTS):
+                self._delete(self._diffs(postponed), postponed)
+            self._delete_malformed()
+        if new.fault is not None:
+            raise new.fault
+        if self.plan.mend and not self.applied.skipped and not self._speechless:
             self.checkpoint("before manifest")
             info = self.pipeline.store.describe()
             manifest = mended_manifest(self.pipeline, info.manifest if info else None)
@@ -138,17 +109,30 @@ class Application:
 
     # -- one window ----------------------------------------------------------------------------------------------
 
-    def _window(self, changes: Sequence[DocumentChange]) -> None:
+    def _new_points(self) -> NewPoints:
+        return NewPoints(
+            self.pipeline,
+            self.held,
+            self._signals,
+            self.applied,
+            self.checkpoint,
+            self.progress,
+            self.waiting,
+            self.info,
+            total=self.plan.totals.encode_chunks,
+            encode_batch=ENCODE_BATCH,
+            write_batch=WRITE_BATCH,
+        )
+
+    def _window(self, changes: Sequence[DocumentChange], new: NewPoints) -> None:
         diffs = self._diffs(changes)
         self._wanted.subtract(digest for change in changes for digest in change.reuse)
-        self.checkpoint("before encode")
-        vectors, refused = self._vectors(diffs)
-        self.checkpoint("after encode")
-        good = [diff for diff in diffs if not self._quarantine(diff, refused)]
-        self._upsert(good, vectors)
-        self._relabel(good)
-        self._delete(good, changes, self._is_early)
-        self._remember(good)
+        refused, unasked = new.write(diffs)
+        asked = [diff for diff in diffs if not self._skip(diff, unasked)]
+        whole = [diff for diff in asked if not self._set_aside(diff, refused)]
+        self._relabel(asked)
+        self._delete(whole, changes, self._is_early)
+        self._remember(whole)
 
     def _diffs(self, changes: Sequence[DocumentChange]) -> list[DocumentDiff]:
         """Derive the work of the window from source and index as they are now."""
@@ -164,6 +148,7 @@ class Application:
             source = self.pipeline.source(name)
             wanted = {c.id: c for c in changes if c.source == name and c.revision is not None}
             for outcome in source.read(list(wanted)) if source else ():
+                self._signals.hand_on()
                 self.held.keep()
                 change = wanted[outcome.id]
                 if not isinstance(outcome, Document):
@@ -175,72 +160,37 @@ class Application:
                     continue
                 yield document
 
-    def _vectors(self, diffs: Sequence[DocumentDiff]) -> tuple[dict[str, Vectors], dict[str, str]]:
-        """Return text digest → vector, reused or encoded, and text digest → why the encoder refused it."""
-        chunks = {faulty.chunk.digest: faulty.chunk for diff in diffs for faulty in diff.write}
-        vectors = self.pipeline.vectors_by_digest(list(chunks), self.pipeline.spec) if chunks else {}
-        texts = {digest: chunk.encoder_text for digest, chunk in chunks.items() if digest not in vectors}
-        refused: dict[str, str] = {}
-        if texts:
-            self.progress("chunks encoded", self.applied.encoded_chunks, self._texts)
-        # Longest first: batches are dense, and memory peaks at the start rather than hours in.
-        for digests in batched(sorted(texts, key=lambda digest: (-len(texts[digest]), digest)), ENCODE_BATCH):
-            self._encode(digests, texts, vectors, refused)
-        return vectors, refused
+    def _skip(self, diff: DocumentDiff, unasked: set[str]) -> bool:
+        """Leave a document as it is of which the encoder could not be asked for a text."""
+        missing = any(faulty.chunk.digest in unasked for faulty in diff.write)
+        if missing:
+            self.applied.skipped[diff.key] = "the encoder could not be asked"
+        return missing
 
-    def _encode(
-        self, digests: Sequence[str], texts: dict[str, str], vectors: dict[str, Vectors], refused: dict[str, str]
-    ) -> None:
-        self.held.keep()
-        started = time.monotonic()
-        try:
-            rows = self.pipeline.encoder.encode([texts[digest] for digest in digests])
-        except EncoderInputError as error:
-            if len(digests) == 1:
-                refused[digests[0]] = error.fact
-                return
-            middle = len(digests) // 2
-            self._encode(digests[:middle], texts, vectors, refused)
-            self._encode(digests[middle:], texts, vectors, refused)
-            return
-        vectors.update(zip(digests, rows, strict=True))
-        self.applied.encode_s += time.monotonic() - started
-        self.applied.encoded_chunks += len(digests)
-        self.applied.encoded_tokens += sum(self.pipeline.encoder.count_tokens([texts[digest] for digest in digests]))
-        self.progress("chunks encoded", self.applied.encoded_chunks, self._texts)
-
-    def _quarantine(self, diff: DocumentDiff, refused: dict[str, str]) -> bool:
-        """Set a document aside whose text the encoder refuses; its old points are not touched."""
-        digests = [faulty.chunk.digest for faulty in diff.write if faulty.chunk.digest in refused]
-        if not digests or diff.desired is None:
+    def _set_aside(self, diff: DocumentDiff, refused: Mapping[str, str]) -> bool:
+        """Remember a document that holds refused texts; its old points stay until they are settled."""
+        texts = list(dict.fromkeys(f.chunk.digest for f in diff.write if f.chunk.digest in refused))
+        if not texts or diff.desired is None:
             return False
-        reason = f"the encoder refuses {len(digests)} of its chunks: {refused[digests[0]]}"
-        entry = Quarantined(diff.key, diff.desired.revision, reason, self.pipeline.clock())
+        tried = any(digest not in self.waiting for digest in texts)
+        entry = next_entry(
+            self._quarantined.get(diff.key),
+            diff.key,
+            diff.desired.revision,
+            texts,
+            refused[texts[0]],
+            self.pipeline.clock(),
+            tried=tried,
+            patience=self.pipeline.patience,
+        )
         self.pipeline.state.quarantine(self.pipeline.collection, [entry])
-        self.applied.quarantined[diff.key] = reason
+        self.applied.quarantined[diff.key] = refusal_words(entry)
+        if {chunk.digest for chunk in diff.desired.chunks} - set(texts):
+            self.applied.partial.add(diff.key)
+        self._speechless = self._speechless or bool(diff.surplus)
         return True
 
     # -- writes, in this order -------------------------------------------------------------------------------------
-
-    def _upsert(self, diffs: Sequence[DocumentDiff], vectors: dict[str, Vectors]) -> None:
-        now = self.pipeline.clock()
-        chunks = [faulty.chunk for diff in diffs for faulty in diff.write]
-        for batch in batched(chunks, WRITE_BATCH):
-            points = self._points(batch, vectors, now)
-            self.checkpoint("before upsert")
-            self.pipeline.store.upsert(points)
-            self.applied.upserted += len(points)
-            self.checkpoint("after upsert")
-
-    def _points(self, chunks: Sequence[DesiredChunk], vectors: dict[str, Vectors], now: datetime) -> list[StoredPoint]:
-        layout, at = self.pipeline.layout, now.isoformat(timespec="seconds")
-        points = []
-        for chunk in chunks:
-            vector = vectors[chunk.digest]
-            kept = as_stored(vector[None, :], self.info) if self.info else vector[None, :]
-            payload = chunk.payload(layout, sketch=sketch_vectors(kept)[0], written_at=at)
-            points.append(StoredPoint(chunk.id, payload, vector))
-        return points
 
     def _relabel(self, diffs: Sequence[DocumentDiff]) -> None:
         layout = self.pipeline.layout
@@ -331,15 +281,3 @@ class Application:
             if diff.desired is None:
                 source, _, document_id = diff.key.partition(":")
                 state.forget(source, [document_id])
-
-
-def authorised(plan: Plan, quarantined: dict[str, Quarantined], *, retry: frozenset[str] = frozenset()) -> Plan:
-    """Return the plan without documents that are in quarantine at the very revision that would be tried again."""
-    kept = tuple(
-        change
-        for change in plan.changes
-        if change.document in retry
-        or change.document not in quarantined
-        or quarantined[change.document].revision != change.revision
-    )
-    return replace(plan, changes=kept)

@@ -4,7 +4,9 @@ Every error that a user can meet derives from `RagwatchError`. Adapters translat
 errors at their edge, by type or status code, never by searching a message's text.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -100,7 +102,23 @@ class DocumentUnreadableError(RagwatchError):
 
 
 class EncoderInputError(RagwatchError):
-    """The encoder refuses, or produces no usable vector for, one of the texts in the batch it was given."""
+    """The encoder refuses, or produces no usable vector for, some of the texts that it was given.
+
+    `refused` gives the reason by place in the batch, {} where the encoder cannot tell which texts they are. `rows`
+    holds what was made of the batch nevertheless, None in the places of the refused; None where nothing was.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        *,
+        hint: str = "",
+        refused: Mapping[int, str] | None = None,
+        rows: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(fact, hint=hint)
+        self.refused: Mapping[int, str] = dict(refused or {})
+        self.rows = rows
 
 
 class EncoderError(RagwatchError):

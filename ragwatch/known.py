@@ -1,7 +1,7 @@
 """What is known without asking source or index: the newest runs and what they found."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ragwatch.corpus.identity import Json
@@ -41,6 +41,8 @@ class KnownStatus:
     """What makes the status, as far as incidents and overdue checks do."""
     since: datetime | None = None
     """When the last watch saw the status become what it is; None where it saw another."""
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    """Documents that the index leaves out, by kind of finding, as the newest comparison saw them."""
 
 
 def known_status(
@@ -73,7 +75,8 @@ def known_status(
     note = state.note(STATUS, collection)
     known = note is not None and note.value.get("status") == str(status)
     since = datetime.fromisoformat(str(note.value["since"])) if note is not None and known else None
-    return KnownStatus(collection, status, last, now, incidents, judged.reasons, since)
+    left = _set_aside(scan, repair)
+    return KnownStatus(collection, status, last, now, incidents, judged.reasons, since, left)
 
 
 def newest_run(state: State, collection: str, verb: str, fits: Callable[[RunRecord], bool]) -> RunRecord | None:
@@ -122,6 +125,14 @@ def _last_switch(state: State, collection: str) -> datetime:
         if run.summary.get("step") in ("cutover", "rollback") and run.outcome in ("done", "incomplete"):
             return run.started
     return datetime.min.replace(tzinfo=UTC)
+
+
+def _set_aside(scan: RunRecord | None, repair: RunRecord | None) -> dict[str, int]:
+    """Return what the newest comparison said of documents that the index leaves out; one that failed said nothing."""
+    compared = [run for run in (scan, repair) if run and isinstance(run.summary.get("set_aside"), dict)]
+    newest = max(compared, key=lambda run: run.started, default=None)
+    counts = newest.summary["set_aside"] if newest else {}
+    return {kind: count for kind, count in counts.items() if isinstance(count, int)} if isinstance(counts, dict) else {}
 
 
 def _status(scan: RunRecord | None, repair: RunRecord | None) -> Status:

@@ -1,7 +1,7 @@
 """What every verb works with: the ports of one collection, wired, and the steps that they share."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -14,6 +14,7 @@ from ragwatch.index.distrust import Distrust
 from ragwatch.index.points import Key, StoredPoint, Vectors, labels_of
 from ragwatch.index.spec import Distance, IndexSpec, Layout, Manifest
 from ragwatch.ports import CollectionInfo, Encoder, Source, State, Store, Where
+from ragwatch.quarantine import Patience
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Pipeline:
     """Another collection that may hold vectors of the same encoder for the same texts; only read."""
     excerpt_characters: int = 0
     """Text of documents that findings may carry as evidence, before and after; 0 for none."""
+    patience: Patience = field(default_factory=Patience)
+    """How long texts that the encoder refused are left alone."""
     distrust: Distrust | None = None
     """Points of the collection whose vectors are encoded anew, although nothing about them looks wrong."""
 

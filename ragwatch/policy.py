@@ -1,10 +1,9 @@
 """policy: what a scheduled job does about a difference: watch it, propose a repair, or repair it."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from ragwatch.apply import authorised
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ExitCode, LeaseHeldError, RefusedError
 from ragwatch.estimate import Estimate
@@ -18,6 +17,7 @@ from ragwatch.index.plan import Plan
 from ragwatch.pipeline import Pipeline
 from ragwatch.ports import RunRecord, State
 from ragwatch.ports.incidents import Ledger
+from ragwatch.quarantine import waiting_texts, without_waiting
 from ragwatch.reindex import Consent, ReindexReport, reindex
 from ragwatch.scan import ScanReport, scan
 from ragwatch.watching.proposals import DAILY, last_repair, proposal, propose, settle
@@ -46,10 +46,12 @@ class PolicyReport:
     proposed: bool = False
     """People were told of the plan now."""
     repair: ReindexReport | None = None
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    """Documents that the index leaves out, by kind of finding."""
 
     @property
     def exit_code(self) -> ExitCode:
-        if not self.complete:
+        if not self.complete or self.set_aside:
             return ExitCode.INCOMPLETE
         if self.repair is not None and not self.repair.declined:
             return ExitCode.DONE if self.repair.verified else ExitCode.INCOMPLETE
@@ -75,7 +77,8 @@ def repair_by_policy(
     `proposals`. Raises what `scan` and `reindex` raise; a decision is recorded before anything is done about it.
     """
     report = scan(pipeline)
-    plan = authorised(report.plan, pipeline.state.quarantined(pipeline.collection))
+    known = pipeline.state.quarantined(pipeline.collection)
+    plan = without_waiting(report.plan, waiting_texts(known, pipeline.clock()))
     blocked = [*_conflicts(report), *blocks(ledger, pipeline.collection)]
     current = current_licence(ledger, pipeline.collection, rules)
 
@@ -97,9 +100,10 @@ def repair_by_policy(
         consent = Consent(confirm=lambda made: judge(made).decision is Decision.REPAIR)
         about: dict[str, Json] = {"by": BY, "policy": verdict.to_json()}
         repair = reindex(pipeline, limits=limits, holder=holder, consent=consent, about=about)
-    if verdict.decision is Decision.NOTHING or (repair is not None and repair.verified):
+    if verdict.decision is Decision.NOTHING or (repair is not None and repair.reconciled):
         settle(ledger, pipeline.collection, pipeline.clock())
-    return PolicyReport(run, pipeline.collection, verdict, plan, estimate, report.complete, proposed, repair)
+    left = repair.set_aside if repair is not None else report.set_aside
+    return PolicyReport(run, pipeline.collection, verdict, plan, estimate, report.complete, proposed, repair, left)
 
 
 def current_licence(state: State, collection: str, rules: Rules) -> Licence:
@@ -118,7 +122,8 @@ def repairs_of(runs: Iterable[RunRecord]) -> list[Repair]:
     for place, run in enumerate(known):
         killed = run.outcome == "running" and any(_tried(later) for later in known[place + 1 :])
         if run.outcome in ("done", "incomplete") or (run.outcome == "failed" and _tried(run)) or killed:
-            verified = run.outcome == "done" and run.summary.get("verified") is True
+            # One text that the encoder refuses says nothing of what repairs are worth.
+            verified = run.outcome == "done" and True in (run.summary.get("verified"), run.summary.get("reconciled"))
             changed = bool(run.summary.get("documents"))
             found.append(Repair(run.id, verified, run.summary.get("by") == BY, changed))
     return found

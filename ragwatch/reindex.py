@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ragwatch.apply import Application, Applied, Checkpoint, authorised, no_checkpoint
+from ragwatch.applied import Applied, Checkpoint, no_checkpoint
+from ragwatch.apply import Application
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import LeaseHeldError, NotFoundError, RefusedError
 from ragwatch.fencing import AttendedEncoder, fenced, held_lease
@@ -15,6 +16,7 @@ from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, ServerStanding
+from ragwatch.quarantine import refusal_of, waiting_texts, without_waiting
 from ragwatch.recording import recording_failure
 from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
@@ -30,6 +32,8 @@ class Selection:
     source: str | None = None
     deep: bool = False
     """Compare every chunk's text and vector before planning, not only counts."""
+    retry: bool = False
+    """Try every text again that the encoder has refused, however lately."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,9 @@ class ReindexReport:
     status: Status
     """Health after the repair, as the verification scan saw it."""
     verified: bool
+    """The index holds what the plan meant, and no document is set aside."""
     remaining: tuple[str, ...]
-    """What keeps the repair from being verified, in words."""
+    """What of the plan is not done, in words."""
     elapsed_s: float
     declined: bool = False
     """The plan was shown and consent was not given; nothing was written."""
@@ -82,6 +87,13 @@ class ReindexReport:
     """The sums of the comparison that verified it; None where nothing was verified."""
     server: ServerStanding | None = None
     """What is known of the server; None where the index is embedded."""
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    """Documents of the collection that the index leaves out, by kind of finding, as the verification saw them."""
+
+    @property
+    def reconciled(self) -> bool:
+        """Everything that the plan was to do is done, whatever documents are set aside."""
+        return not (self.remaining or self.declined)
 
     def to_json(self) -> dict[str, Json]:
         done = self.applied
@@ -99,10 +111,15 @@ class ReindexReport:
             "payload_updates": done.payload_updates,
             "kept": [*sorted(done.kept)],
             "restored": self.restored.to_json() if self.restored else None,
-            "quarantined": [{"document": key, "reason": why} for key, why in sorted(done.quarantined.items())],
+            "quarantined": [
+                {"document": key, "reason": why, "partial": key in done.partial}
+                for key, why in sorted(done.quarantined.items())
+            ],
+            "set_aside": dict(self.set_aside),
             "skipped": [{"document": key, "reason": why} for key, why in sorted(done.skipped.items())],
             "status": str(self.status),
             "verified": self.verified,
+            "reconciled": self.reconciled,
             "remaining": list(self.remaining),
             "declined": self.declined,
             "balance": self.balance.to_json() if self.balance else None,
@@ -125,12 +142,18 @@ def plan_repair(
     report = compare(pipeline, deep=chosen.deep, closely=closely, progress=progress)
     refuse_conflicts(report)
     _require_source(pipeline, report, chosen.source)
-    quarantined = pipeline.state.quarantined(pipeline.collection)
-    plan = authorised(report.plan, quarantined, retry=frozenset(closely))
+    plan = without_waiting(report.plan, _waiting(pipeline, chosen))
     plan = select_changes(plan, documents=chosen.documents, source=chosen.source)
     _require_documents(pipeline, plan, chosen.documents)
     _refuse_unwritable(pipeline, plan)
     return report, plan
+
+
+def _waiting(pipeline: Pipeline, selection: Selection) -> dict[str, str]:
+    """Return the texts that are not to be tried yet, each with the reason of its refusal."""
+    known = pipeline.state.quarantined(pipeline.collection)
+    retry = known if selection.retry else _keys(pipeline, selection.documents)
+    return waiting_texts(known, pipeline.clock(), retry)
 
 
 def _keys(pipeline: Pipeline, documents: Sequence[str]) -> list[str]:
@@ -238,34 +261,46 @@ def reindex(
             )
     refuse_breaches(plan, limits, agreed.overrides)
     if not plan.empty and not agreed.confirm(plan):
-        elapsed = time.monotonic() - started
-        return ReindexReport("", pipeline.collection, plan, Applied(), report.status, False, (), elapsed, True)
+        elapsed, left = time.monotonic() - started, report.set_aside
+        return ReindexReport(
+            "", pipeline.collection, plan, Applied(), report.status, False, (), elapsed, True, set_aside=left
+        )
     now = pipeline.clock()
     known: dict[str, Json] = {"plan_digest": plan.digest, **(about or {})}
     run = pipeline.state.start_run("reindex", pipeline.collection, now, known)
     with recording_failure(pipeline.state, run, pipeline.clock, known):
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
-        applied = _apply(pipeline, plan, holder, checkpoint, progress)
+        waiting = _waiting(pipeline, selection or Selection())
+        applied = _apply(pipeline, plan, waiting, holder, checkpoint, progress)
         # What was distrusted has been written anew, and is to be compared like any other point.
         believing = replace(pipeline, distrust=None)
         after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
         restored = None
         if lost := _lost(believing, plan, applied, after, limits, agreed):
-            restored = _restore(believing, lost, holder, checkpoint, progress)
+            restored = _restore(believing, lost, waiting, holder, checkpoint, progress)
         if restored is not None:
             applied += restored.applied
             after = compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
-    elapsed = time.monotonic() - started
-    done = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
-    result = replace(done, balance=after.balance, restored=restored, server=after.server)
+        _release_settled(pipeline, after)
+    elapsed, left = time.monotonic() - started, after.set_aside
+    verified = not (remaining or left)
+    done = ReindexReport(run, pipeline.collection, plan, applied, after.status, verified, remaining, elapsed)
+    result = replace(done, balance=after.balance, restored=restored, server=after.server, set_aside=left)
     pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result
 
 
-def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, progress: Progress) -> Applied:
+def _apply(
+    pipeline: Pipeline,
+    plan: Plan,
+    waiting: Mapping[str, str],
+    holder: str,
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> Applied:
     if plan.empty:
         return Applied()
     with held_lease(pipeline.state, pipeline.clock, pipeline.collection, holder) as held, fenced(pipeline.store, held):
@@ -273,7 +308,18 @@ def _apply(pipeline: Pipeline, plan: Plan, holder: str, checkpoint: Checkpoint, 
         _refuse_another_collection(pipeline, info)
         encoder = StoringEncoder(pipeline.encoder, info) if info else pipeline.encoder
         attended = replace(pipeline, encoder=AttendedEncoder(encoder, held.attended))
-        return Application(attended, plan, held, checkpoint, progress, info).run()
+        return Application(attended, plan, held, checkpoint, progress, info, waiting).run()
+
+
+def _release_settled(pipeline: Pipeline, after: ScanReport) -> None:
+    """Forget the refused texts of documents that no longer hold any: nothing waits for them."""
+    if not after.complete:
+        return
+    known = pipeline.state.quarantined(pipeline.collection)
+    left = {change.document for change in after.plan.changes if refusal_of(change, known)}
+    left |= {f"{one.source}:{one.document}" for one in after.findings if one.kind is Kind.UNREADABLE}
+    if settled := known.keys() - left:
+        pipeline.state.release(pipeline.collection, sorted(settled))
 
 
 def _lost(
@@ -290,11 +336,16 @@ def _lost(
 
 
 def _restore(
-    pipeline: Pipeline, lost: Plan, holder: str, checkpoint: Checkpoint, progress: Progress
+    pipeline: Pipeline,
+    lost: Plan,
+    waiting: Mapping[str, str],
+    holder: str,
+    checkpoint: Checkpoint,
+    progress: Progress,
 ) -> Restored | None:
     """Apply it; None where another process holds the lease by now, and repairs."""
     try:
-        applied = _apply(pipeline, lost, holder, checkpoint, progress)
+        applied = _apply(pipeline, lost, waiting, holder, checkpoint, progress)
     except LeaseHeldError:
         return None
     return Restored(tuple(change.document for change in lost.changes), applied)

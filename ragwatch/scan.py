@@ -6,16 +6,15 @@ deep scan looks closely at every document: text, payload and vector of every chu
 """
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from ragwatch.comparison import Comparison
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import EncoderInputError, EncoderUnreachableError
 from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.descriptor import lacks_descriptor
-from ragwatch.health.document_findings import remedy_for
-from ragwatch.health.findings import Finding, Kind, Status, counts, status_of
+from ragwatch.health.findings import Finding, Kind, Status, counts, set_aside, status_of
 from ragwatch.index.balance import Balance, DocumentState
 from ragwatch.index.migration import KIND as MIGRATION
 from ragwatch.index.migration import Migration, undoing
@@ -23,6 +22,7 @@ from ragwatch.index.plan import Plan
 from ragwatch.known import remember_deep_scan
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, Key, RunRecord, ServerStanding
+from ragwatch.quarantine import is_partial, refusal_of, refusal_words
 from ragwatch.recording import recording_failure
 from ragwatch.storing import encoder_conflict
 
@@ -66,6 +66,16 @@ class ScanReport:
             *self.balance.problems,
         )
 
+    @property
+    def set_aside(self) -> Mapping[str, int]:
+        """Documents that the index leaves out, by kind of finding."""
+        return set_aside(self.findings)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every source was listed to its end and no document is set aside."""
+        return self.complete and not self.set_aside
+
     def to_json(self) -> dict[str, Json]:
         return {
             "run": self.run,
@@ -73,6 +83,7 @@ class ScanReport:
             "mode": self.mode,
             "status": str(self.status),
             "complete": self.complete,
+            "set_aside": dict(self.set_aside),
             "documents": self.documents,
             "chunks": self.chunks,
             "points": self.points,
@@ -120,7 +131,7 @@ def compare(
         collection_findings(pipeline.collection, info, pipeline.spec, shape, migrating=bool(migration), unkept=unkept)
     )
     comparison.run()
-    comparison.findings.extend(_quarantined(pipeline, comparison))
+    comparison.findings = _with_quarantined(pipeline, comparison)
     balance = comparison.balance
     complete = comparison.roll.complete and balance.balanced and not (info and info.twice)
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
@@ -179,16 +190,28 @@ def migration_conflict(pipeline: Pipeline, info: CollectionInfo | None) -> str:
     return undoing(Migration.from_json(note.value), info.manifest, encoder=spec.encoder, chunker=spec.chunker)
 
 
-def _quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
+def _with_quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
+    """Return the findings with those of documents that hold refused texts; what is there but for these is partial."""
     known = pipeline.state.quarantined(pipeline.collection)
-    found = []
+    remedy = "mend the document, or try it at once: ragwatch reindex --retry"
+    found: list[Finding] = []
+    partial: dict[tuple[str | None, str | None], str] = {}
     for change in comparison.changes:
-        entry = known.get(change.document)
-        if entry is not None and entry.revision == change.revision:
-            comparison.roll.conclude(change.document, DocumentState.QUARANTINED)
-            remedy = f"mend the document, or try it once more: {remedy_for(change.id)}"
-            found.append(Finding(Kind.QUARANTINED, change.id, entry.reason, remedy, change.source, change.id))
-    return found
+        entry = refusal_of(change, known)
+        if entry is None:
+            continue
+        comparison.roll.conclude(change.document, DocumentState.QUARANTINED)
+        why = refusal_words(entry)
+        found.append(Finding(Kind.QUARANTINED, change.id, why, remedy, change.source, change.id))
+        if is_partial(change, entry):
+            partial[change.source, change.id] = why
+    return [*(_as_partial(one, partial.get((one.source, one.document))) for one in comparison.findings), *found]
+
+
+def _as_partial(finding: Finding, why: str | None) -> Finding:
+    if why is None or finding.kind not in (Kind.MISSING, Kind.STALE, Kind.PARTIAL):
+        return finding
+    return replace(finding, kind=Kind.PARTIAL, reason=f"{finding.reason}; {why}")
 
 
 def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Comparison) -> Plan:

@@ -1,6 +1,7 @@
 """From each section of a configuration to its adapter. Adapters are imported when they are needed."""
 
 import importlib
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from ragwatch.index.spec import Manifest
 from ragwatch.ports import Encoder, Retriever, Source, Store
 from ragwatch.ports.incidents import Ledger
 from ragwatch.process import own_name
+from ragwatch.quarantine import Patience
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas
@@ -162,8 +164,16 @@ def _endpoint(section: EncoderConfig, base: Path) -> Encoder:
             tokenizer=section.tokenizer or "",
             batch_texts=section.batch_size or 64,
             timeout=section.timeout_s,
+            attempts=section.attempts,
+            patience=section.patience_s,
+            longest_pause=section.longest_pause_s,
         )
     )
+
+
+def patience_of(section: EncoderConfig) -> Patience:
+    """Return how long texts that the encoder refused are left alone."""
+    return Patience(timedelta(seconds=section.refused_first_s), timedelta(seconds=section.refused_longest_s))
 
 
 def make_chunker(config: Config, encoder: Encoder) -> Chunker:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,15 @@ def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
         if part != whole and "[[sources]]" not in part:
             path.write_text(f'collection = "c"\n{part}\n[[sources]]\nname = "s"\npath = "s"\n', encoding="utf-8")
             assert load_config(path, {}).collection == "c"
+
+
+def test_the_stated_defaults_of_endpoints_are_the_real_ones() -> None:
+    from ragwatch.config.sections import EncoderConfig
+
+    block = PAGES["encoders.md"].partition("```toml\n")[2].partition("```")[0]
+    stated = tomllib.loads(block)["encoder"]
+    assert stated == {name: EncoderConfig.model_fields[name].default for name in stated}
+    assert len(stated) == 6
 
 
 def test_the_commands_of_the_makefile_are_the_readmes() -> None:

@@ -13,7 +13,7 @@ from ragwatch.errors import ExitCode, RagwatchError, RefusedError
 from ragwatch.health.collection_findings import OTHER_COLLECTION
 from ragwatch.ports import Source, Store, Unreadable
 from ragwatch.storing import encoder_conflict
-from ragwatch.wiring import cluster_advice_for, make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import cluster_advice_for, make_chunker, make_encoder, make_source, make_state, make_store
 
 SAMPLE = 20
 
@@ -42,6 +42,8 @@ def diagnose(config: Path) -> list[Check]:
         for source in settings.config.sources
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
+    if checks[-1].outcome == "ok":
+        checks.append(_check("chunks", lambda: _chunks(settings)))
     return checks + _store(settings) + _cluster(settings) + _channels(settings)
 
 
@@ -147,6 +149,23 @@ def _encoder(settings: Settings) -> str:
     norm = float(np.linalg.norm(vectors[0]))
     return (
         f"{settings.config.encoder.model}: fingerprint {fingerprint}, {encoder.dimension} dimensions, norm {norm:.3f}"
+    )
+
+
+def _chunks(settings: Settings) -> str:
+    """Try whether the encoder reads the longest chunks whole."""
+    from ragwatch.auditing.window import longest_read
+
+    encoder = make_encoder(settings.config, settings.base)
+    longest = make_chunker(settings.config, encoder).max_tokens or encoder.max_tokens
+    if not longest:
+        return "how long they may become is not known: neither the chunker nor the encoder says"
+    reading = longest_read(encoder, longest)
+    if reading.whole:
+        return f"of {longest} tokens, the longest there may be, are read whole"
+    raise RagwatchError(
+        f"a chunk of {longest} tokens, the longest there may be, {reading.fault}",
+        hint=f"[chunker] max_tokens = {reading.fits} fits; what was cut otherwise is cut anew by ragwatch reindex",
     )
 
 

@@ -16,7 +16,7 @@ from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.migration import Migration, Phase, Tables
 from ragwatch.ports import Encoder, State, Store
 from ragwatch.process import own_name
-from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store, patience_of
 
 if TYPE_CHECKING:
     from ragwatch.migration.bridge import Bridge
@@ -69,6 +69,7 @@ class _Opened:
             distance=config.store.distance,
             vector_name=config.store.vector_name,
             donor=self.store(donor) if donor else None,
+            patience=patience_of(config.encoder),
         )
 
     def close(self) -> None:

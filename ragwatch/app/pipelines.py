@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragwatch.app.settings import Settings, load, utc_now
 from ragwatch.ports import RunRecord, State
 from ragwatch.process import has_ended
-from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store, patience_of
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Clock, Pipeline
@@ -47,6 +47,7 @@ def open_pipeline(
                 layout=config.store.layout,
                 distance=config.store.distance,
                 vector_name=config.store.vector_name,
+                patience=patience_of(config.encoder),
                 excerpt_characters=EXCERPT if config.alerts.excerpts else 0,
             )
         finally:

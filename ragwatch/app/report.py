@@ -50,7 +50,7 @@ def policy_status(path: Path) -> PolicyStatus:
         last = next(iter(ledger.runs(collection=collection, verb=VERB, limit=1)), None)
         current = current_licence(ledger, collection, rules)
         repair = next(iter(ledger.runs(collection=collection, verb="reindex", limit=1)), None)
-        since = last and repair and repair.started >= last.started and repair.summary.get("verified") is True
+        since = last and repair and repair.started >= last.started and repair.outcome == "done"
         forbidden = tuple(blocks(ledger, collection))
     return PolicyStatus(collection, rules, current, forbidden, last, now, repaired=bool(since))
 

@@ -1,18 +1,16 @@
 """Encoding fixed texts several times, in varied batches, to learn how far an encoder is from itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from ragwatch.errors import EncoderError, EncoderInputError
+from ragwatch.errors import EncoderError
 from ragwatch.health.levels import Tolerance
 from ragwatch.health.tolerance import NOISE_LIMIT, calibrate, calibration_batches, cosine_distances
 from ragwatch.index.points import Vectors
 from ragwatch.pipeline import Progress, no_progress
-
-Encode: TypeAlias = Callable[[Sequence[str]], Vectors]
+from ragwatch.ports.encoding import Encode, isolate
 
 
 @dataclass(frozen=True)
@@ -36,24 +34,20 @@ def encode_texts(
     Raises `EncoderError` otherwise, and what `encode` raises beside `EncoderInputError`.
     """
     progress("pinned texts", 0, len(texts))
-    refused: list[str] = []
-    try:
-        vectors = dict(zip(texts, encode(list(texts.values())), strict=True))
-    except EncoderInputError:
-        vectors = {}
-        for place, (name, text) in enumerate(texts.items()):
-            progress("pinned texts", place, len(texts))
-            try:
-                vectors[name] = encode([text])[0]
-            except EncoderInputError:
-                refused.append(name)
+    found = isolate(encode, list(texts.values()))
+    vectors = {name: row for name, row in zip(texts, found.rows, strict=True) if row is not None}
+    refused = [name for name in texts if name not in vectors]
+    _require_half(refused, texts)
+    progress("pinned texts", len(texts), len(texts))
+    return vectors, tuple(refused)
+
+
+def _require_half(refused: Sequence[str], texts: Mapping[str, str]) -> None:
     if len(refused) > len(texts) // 2:
         raise EncoderError(
             f"the encoder refuses {len(refused)} of {len(texts)} pinned texts, among them {refused[0]!r}",
             hint="check the model's name and its settings: ragwatch doctor",
         )
-    progress("pinned texts", len(texts), len(texts))
-    return vectors, tuple(refused)
 
 
 def measure(texts: Mapping[str, str], encode: Encode, *, precision: str, progress: Progress = no_progress) -> Measured:
@@ -65,10 +59,18 @@ def measure(texts: Mapping[str, str], encode: Encode, *, precision: str, progres
     names = list(vectors)
     passes = [np.stack([vectors[name] for name in names])]
     for batches in calibration_batches(len(names))[1:]:
-        rows = np.empty_like(passes[0])
+        rows = np.full_like(passes[0], np.nan)
         for batch in batches:
-            rows[list(batch)] = encode([texts[names[place]] for place in batch])
+            found = isolate(encode, [texts[names[place]] for place in batch])
+            for place, row in zip(batch, found.rows, strict=True):
+                rows[place] = np.nan if row is None else row
         passes.append(rows)
+    # A text that is refused only now and then is refused.
+    steady = [place for place in range(len(names)) if all(np.isfinite(rows[place]).all() for rows in passes)]
+    refused += tuple(name for place, name in enumerate(names) if place not in steady)
+    _require_half(refused, texts)
+    names, passes = [names[place] for place in steady], [rows[steady] for rows in passes]
+    vectors = {name: vectors[name] for name in names}
     noise = np.max([cosine_distances(passes[0], rows) for rows in passes[1:]], axis=0)
     try:
         tolerance = calibrate(passes, precision=precision)

@@ -7,7 +7,6 @@ import numpy as np
 
 from ragwatch.auditing.sampling import field_of
 from ragwatch.corpus.identity import normalise
-from ragwatch.errors import EncoderInputError
 from ragwatch.health.attribution import Attribution, Cause, Judgement, attribute, judge, text_variants
 from ragwatch.health.audit_findings import AuditedPoint
 from ragwatch.health.levels import Tolerance
@@ -16,6 +15,7 @@ from ragwatch.index.points import StoredPoint, Vectors, labels_of, text_digest_o
 from ragwatch.index.spec import CollectionInfo, Distance
 from ragwatch.index.storage import as_stored, storage_distance
 from ragwatch.pipeline import Pipeline
+from ragwatch.ports import encode_each
 
 PAIRS_KEPT = 400
 """Pairs of each side that the cause is decided from; a complete audit keeps no more."""
@@ -75,16 +75,8 @@ class Examination:
 
     def _encoded(self, texts: Sequence[str]) -> list[Vectors | None]:
         """Return the row of each text as the store would hold it, None for a text that the encoder refuses."""
-        if not texts:
-            return []
-        try:
-            rows = as_stored(self.pipeline.encoder.encode(texts), self.info)
-        except EncoderInputError:
-            if len(texts) == 1:
-                return [None]
-            middle = len(texts) // 2
-            return self._encoded(texts[:middle]) + self._encoded(texts[middle:])
-        return list(rows)
+        found = encode_each(self.pipeline.encoder, texts)
+        return [None if row is None else as_stored(row[None, :], self.info)[0] for row in found.rows]
 
     def _judge(self, compared: Compared) -> bool:
         judgement = self.judgement(compared)

@@ -161,7 +161,7 @@ def scan(
     with open_pipeline(config) as pipeline, terminal.progress() as progress:
         report = run_scan(pipeline, deep=deep, progress=progress)
     terminal.result(scan_text(report, verbose=verbose), report.to_json())
-    if not report.complete:
+    if not report.whole:
         return ExitCode.INCOMPLETE
     return ExitCode.FINDINGS if any(f.severity >= threshold for f in report.findings) else ExitCode.DONE
 
@@ -196,11 +196,12 @@ def plan(
         report, made = plan_repair(pipeline, Selection(tuple(doc or ()), source, deep), progress=progress)
         estimate = estimate_plan(made, pipeline, settings)
     found = breaches(made, settings.config.guards.limits)
-    terminal.result(plan_text(made, estimate, found), plan_json(made, estimate, found))
+    left = report.set_aside
+    terminal.result(plan_text(made, estimate, found, left), plan_json(made, estimate, found, left))
     if out is not None:
         write_plan(made, out)
         terminal.notice(f"saved to {out}; apply it with: ragwatch reindex --plan {out}")
-    if not report.complete:
+    if not report.whole:
         return ExitCode.INCOMPLETE
     return ExitCode.PENDING if check and not made.empty else ExitCode.DONE
 
@@ -215,6 +216,9 @@ def reindex(
     source: SourceOption = None,
     deep: DeepOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish the last interrupted repair.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try at once every text that the encoder has refused.")
+    ] = False,
     vectors: Annotated[
         bool, typer.Option("--vectors", help="Repair what `ragwatch audit` finds, and audit again.")
     ] = False,
@@ -233,9 +237,10 @@ def reindex(
     from ragwatch.reindex import reindex as run_reindex
     from ragwatch.render.text import reindex_text
 
-    if vectors and (plan_file or digest or doc or source or deep or resume):
+    if vectors and (plan_file or digest or doc or source or deep or resume or retry):
         raise ConfigError(
-            "--vectors goes by what an audit found, and takes no --plan, --digest, --doc, --source, --deep or --resume",
+            "--vectors goes by what an audit found, and takes no --plan, --digest, --doc, --source, --deep, --resume "
+            "or --retry",
             hint="ragwatch reindex --vectors",
         )
     if digest is not None and (plan_file or resume):
@@ -256,14 +261,15 @@ def reindex(
         with terminal.progress() as progress:
             report = run_reindex(
                 pipeline,
-                Selection(tuple(doc or ()), source, deep),
+                Selection(tuple(doc or ()), source, deep, retry),
                 limits=settings.config.guards.limits,
                 holder=own_name(),
                 consent=consent,
                 progress=progress,
             )
     terminal.result(reindex_text(report), report.to_json())
-    return ExitCode.DONE if report.verified or report.declined else ExitCode.INCOMPLETE
+    done = report.verified or (report.declined and not report.set_aside)
+    return ExitCode.DONE if done else ExitCode.INCOMPLETE
 
 
 def _repair_vectors(terminal: "Terminal", pipeline: "Pipeline", settings: "Settings", consent: "Consent") -> int:
@@ -317,7 +323,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, q
     known = current_status(config)
     Terminal(as_json, quiet).result(status_text(known), status_json(known))
     codes = {Status.HEALTHY: ExitCode.DONE, Status.DEGRADED: ExitCode.FINDINGS, Status.UNKNOWN: ExitCode.INCOMPLETE}
-    return codes[known.status]
+    return ExitCode.INCOMPLETE if known.set_aside else codes[known.status]
 
 
 @app.command()

@@ -69,6 +69,12 @@ class EncoderConfig(Section):
     api_key_file: str | None = None
     tokenizer: str | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 12
+    patience_s: Annotated[float, Field(gt=0)] = 300.0
+    longest_pause_s: Annotated[float, Field(gt=0)] = 60.0
+    refused_first_s: Annotated[float, Field(gt=0)] = 900.0
+    """After how long a text that the encoder refused is tried again; then twice as long each time."""
+    refused_longest_s: Annotated[float, Field(gt=0, le=365 * 86400)] = 86400.0
     price_per_million_tokens: Annotated[float, Field(ge=0)] | None = None
     currency: str = "USD"
 

@@ -1,34 +1,48 @@
-"""One request to an OpenAI-compatible `/embeddings` endpoint: sent, repeated where that helps, and read.
+"""One request to an OpenAI-compatible `/embeddings` endpoint: sent and read, and every failure sorted by its kind.
 
 Answers are judged by status code only. Bodies of refusals are never shown: they tend to quote the key or the
 text. The one thing taken from them is a short error code.
 """
 
 import logging
-import random
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from threading import Event, Lock
+from collections.abc import Sequence
+from enum import Enum, auto
+from threading import Lock
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
 from ragwatch.corpus.identity import Json
-from ragwatch.encoders.endpoint_answer import Answer, read_answer
-from ragwatch.encoders.retries import is_passing, pause
+from ragwatch.encoders.endpoint_answer import Answer, BadAnswerError, error_code, read_answer
+from ragwatch.encoders.retries import is_passing
 from ragwatch.encoders.settings import EndpointSettings
 from ragwatch.errors import EncoderError, EncoderUnreachableError
 
 _REFUSED_INPUT = (400, 413, 422)
 _REFUSED_CREDENTIALS = (401, 403)
-_ERROR_CODE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+){0,8}")
-_FAILURES: tuple[tuple[type[httpx.RequestError], str], ...] = (
-    (httpx.ConnectTimeout, "no connection within the timeout"),
-    (httpx.TimeoutException, "no answer within the timeout"),
-    (httpx.ConnectError, "no connection"),
-    (httpx.ProxyError, "the proxy failed"),
-    (httpx.RequestError, "the connection broke"),
+_BUSY = (425, 429, 503, 529)
+_SLOW = (408, 504, 524)
+
+
+class Suspect(Enum):
+    """What a failure speaks against."""
+
+    ENDPOINT = auto()
+    """It is not there, or says that it is busy."""
+    LENGTH = auto()
+    """The request took longer than anybody waits."""
+    REQUEST = auto()
+    """Either: some servers answer 500, break the connection or answer nonsense where one text is to blame."""
+
+
+_FAILURES: tuple[tuple[type[httpx.RequestError], str, Suspect], ...] = (
+    (httpx.ConnectTimeout, "no connection within the timeout", Suspect.ENDPOINT),
+    (httpx.PoolTimeout, "no free connection within the timeout", Suspect.ENDPOINT),
+    (httpx.TimeoutException, "no answer within the timeout", Suspect.LENGTH),
+    (httpx.ConnectError, "no connection", Suspect.ENDPOINT),
+    (httpx.ProxyError, "the proxy failed", Suspect.ENDPOINT),
+    (httpx.RequestError, "the connection broke", Suspect.REQUEST),
 )
 
 
@@ -36,60 +50,48 @@ class InputRefusedError(Exception):
     """The endpoint refuses what it was given: too much of it, or one of the texts."""
 
 
-class AbandonedError(Exception):
-    """Another request of the same call has failed, so this one was given up."""
+class FailedRequestError(Exception):
+    """A request failed in a way that may pass by itself."""
+
+    def __init__(self, problem: str, suspect: Suspect, retry_after: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.suspect = suspect
+        self.retry_after = retry_after
 
 
 class EmbeddingsClient:
     """Sends requests over kept connections; safe to use from several threads at once."""
 
-    def __init__(
-        self,
-        settings: EndpointSettings,
-        *,
-        sleep: Callable[[float], object] | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._sleep = sleep
-        self._clock = clock
-        self._jitter = jitter
         self._url, self.address, self._auth = _address(settings)
         self._secrets = _secrets(settings)
         self._opened: httpx.Client | None = None
         self._opening = Lock()
 
-    def embed(self, texts: Sequence[str], abandoned: Event) -> Answer:
-        """Return one vector per text, in order.
+    def ask(self, texts: Sequence[str]) -> Answer:
+        """Send one request; return one vector per text, in order.
 
-        Raises `InputRefusedError` for HTTP 400, 413 and 422, `UnreachableError` for refused credentials and where
-        all attempts failed, `EncoderError` for any other answer, `AbandonedError` if `abandoned` is set meanwhile.
+        Raises `InputRefusedError` for HTTP 400, 413 and 422, `FailedRequestError` where the same request may succeed
+        later, `EncoderUnreachableError` for refused credentials, `EncoderError` for any other refusal.
         """
-        body = self._body(texts)
-        problem = ""
-        for attempt in range(self._settings.attempts):
-            if abandoned.is_set():
-                raise AbandonedError
-            retry_after = None
+        try:
+            response = self._open().post(self._url, json=self._body(texts))
+        except httpx.RequestError as error:
+            _, problem, suspect = next(known for known in _FAILURES if isinstance(error, known[0]))
+            raise FailedRequestError(problem, suspect) from None
+        if response.is_success:
             try:
-                response = self._open().post(self._url, json=body)
-            except httpx.RequestError as error:
-                problem = next(text for kind, text in _FAILURES if isinstance(error, kind))
-            else:
-                if response.is_success:
-                    return read_answer(response.content, len(texts), self.address)
-                if not is_passing(response.status_code):
-                    raise self._refusal(response)
-                problem = f"HTTP {response.status_code}{self._code(response)}"
-                retry_after = response.headers.get("Retry-After")
-            if attempt + 1 < self._settings.attempts:
-                seconds = pause(attempt, retry_after, self._clock(), self._jitter)
-                (self._sleep or abandoned.wait)(seconds)
-        raise EncoderUnreachableError(
-            f"encoder endpoint {self.address}: {problem}, {self._settings.attempts} times in a row",
-            hint="see whether the server is up and the quota is not used up, then run the command again",
-        )
+                return read_answer(response.content, len(texts), self._secrets)
+            except BadAnswerError as error:
+                raise FailedRequestError(str(error), Suspect.REQUEST) from None
+        status = response.status_code
+        if not is_passing(status):
+            raise self._refusal(response)
+        suspect = Suspect.ENDPOINT if status in _BUSY else Suspect.LENGTH if status in _SLOW else Suspect.REQUEST
+        problem = f"HTTP {status}{self._code(response)}"
+        raise FailedRequestError(problem, suspect, response.headers.get("Retry-After"))
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones. Safe to call twice."""
@@ -144,15 +146,10 @@ class EmbeddingsClient:
         return EncoderError(f"{where}: {status}", hint="check base_url and the model's name")
 
     def _code(self, response: httpx.Response) -> str:
-        """Return the error code of an answer in brackets, if it has one that is a plain word."""
         try:
-            error = response.json().get("error")
-            code = error.get("code") or error.get("type")
-        except (ValueError, AttributeError):
+            return error_code(response.json(), self._secrets)
+        except (ValueError, RecursionError):
             return ""
-        plain = isinstance(code, str) and len(code) <= 48 and _ERROR_CODE.fullmatch(code)
-        revealing = plain and any(secret in code or code in secret for secret in self._secrets)
-        return f" ({code})" if plain and not revealing else ""
 
 
 def _address(settings: EndpointSettings) -> tuple[str, str, httpx.BasicAuth | None]:

@@ -94,8 +94,12 @@ class EndpointSettings:
     """Requests at once."""
     timeout: float = 60.0
     """Seconds for connecting, and between two pieces of an answer."""
-    attempts: int = 6
-    """Tries of one request before it counts as failed."""
+    attempts: int = 12
+    """Tries of one request before it counts as failed; with their pauses, they outlast a start of a minute."""
+    patience: float = 300.0
+    """Seconds after which a request that keeps failing is not tried again, whatever attempts are left."""
+    longest_pause: float = 60.0
+    """Most seconds between two tries, whatever the server asks for in `Retry-After`."""
     encoding_format: Literal["float", "base64"] = "float"
     """base64 makes answers a quarter of the size, where the server knows it."""
 
@@ -104,7 +108,15 @@ class EndpointSettings:
         object.__setattr__(self, "api_key", self.api_key.strip())
         self._check_url()
         _require(self.model.strip() != "", "model", self.model, "must name the endpoint's model")
-        for name in ("batch_texts", "batch_characters", "in_flight", "timeout", "attempts"):
+        for name in (
+            "batch_texts",
+            "batch_characters",
+            "in_flight",
+            "timeout",
+            "attempts",
+            "patience",
+            "longest_pause",
+        ):
             _require(getattr(self, name) > 0, name, getattr(self, name))
         for name in ("dimensions", "expected_dimension"):
             value = getattr(self, name)

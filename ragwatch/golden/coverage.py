@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ragwatch.corpus.identity import Json, digest_text
-from ragwatch.errors import ConfigError, EncoderInputError
+from ragwatch.errors import ConfigError
 from ragwatch.health.coverage import (
     BEYOND,
     LEAST_GOLDEN,
@@ -29,6 +29,7 @@ from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.points import Vectors, labels_of
 from ragwatch.index.spec import Layout
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
+from ragwatch.ports import encode_each
 from ragwatch.probes.query_log import QueryCounts
 
 QUERY_BATCH = 256
@@ -134,7 +135,8 @@ def cover(
             f"{len(asked)} different golden queries are too few to calibrate a radius; {LEAST_GOLDEN} are needed",
             hint="ragwatch golden generate --count 100",
         )
-    space = _Space(pipeline, unit(_encoded(pipeline, [query.query for query in asked])), progress)
+    asked, vectors = _encoded(pipeline, asked)
+    space = _Space(pipeline, unit(vectors), progress)
     leaders = Leaders(space.radius)
     traffic = assign(space.places(log, "queries compared", leaders), space.radius)
     refused = space.refused
@@ -157,10 +159,13 @@ def cover(
     )
 
 
-def _encoded(pipeline: Pipeline, texts: Sequence[str]) -> Vectors:
-    batches = [pipeline.encoder.encode(batch, kind="query") for batch in batched(texts, QUERY_BATCH)]
-    stacked: Vectors = np.concatenate(batches)
-    return stacked
+def _encoded(pipeline: Pipeline, queries: Sequence[GoldenQuery]) -> tuple[list[GoldenQuery], Vectors]:
+    """Return the queries that the encoder takes, with their vectors."""
+    taken: list[tuple[GoldenQuery, Vectors]] = []
+    for batch in batched(queries, QUERY_BATCH):
+        found = encode_each(pipeline.encoder, [query.query for query in batch], kind="query")
+        taken += [(query, row) for query, row in zip(batch, found.rows, strict=True) if row is not None]
+    return [query for query, _ in taken], np.stack([row for _, row in taken])
 
 
 @dataclass
@@ -192,15 +197,12 @@ class _Space:
 
     def _encoded(self, batch: Sequence[tuple[str, int]]) -> tuple[list[tuple[str, int]], Vectors]:
         """Encode a batch; a log holds anything, and a text that the encoder refuses costs itself alone."""
-        try:
-            return list(batch), unit(self.pipeline.encoder.encode([text for text, _ in batch], kind="query"))
-        except EncoderInputError:
-            if len(batch) == 1:
-                self.refused += batch[0][1]
-                return [], np.empty((0, self.golden.shape[1]), np.float32)
-            middle = len(batch) // 2
-            (first, above), (second, below) = self._encoded(batch[:middle]), self._encoded(batch[middle:])
-            return first + second, np.concatenate([above, below])
+        found = encode_each(self.pipeline.encoder, [text for text, _ in batch], kind="query")
+        taken = [(one, row) for one, row in zip(batch, found.rows, strict=True) if row is not None]
+        self.refused += sum(batch[place][1] for place in found.refused)
+        if not taken:
+            return [], np.empty((0, self.golden.shape[1]), np.float32)
+        return [one for one, _ in taken], unit(np.stack([row for _, row in taken]))
 
     def suggestion(self, cluster: Cluster, lines: int) -> Suggestion:
         """Name the nearest chunk of a cluster's leader."""

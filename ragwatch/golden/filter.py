@@ -13,7 +13,7 @@ from ragwatch.health.retrieval import RelevantPassage, judge
 from ragwatch.health.stratified import Drawable, tag_counts
 from ragwatch.index.points import labels_of, text_of
 from ragwatch.pipeline import Pipeline, Progress, batched
-from ragwatch.ports import Hit, Scalar
+from ragwatch.ports import Hit, Scalar, encode_each
 from ragwatch.probes.documents import documents
 from ragwatch.probes.golden import GoldenFile
 
@@ -193,8 +193,10 @@ class Sieve:
         found: list[C] = []
         done = 0
         for batch in batched(list(items), QUERY_BATCH):
-            vectors = self.pipeline.encoder.encode([item.query for item in batch], kind="query")
-            for item, vector in zip(batch, vectors, strict=True):
+            encoded = encode_each(self.pipeline.encoder, [item.query for item in batch], kind="query")
+            for item, vector in zip(batch, encoded.rows, strict=True):
+                if vector is None:
+                    continue
                 hits = self.pipeline.store.search(vector, k, exact=True, fields=fields)
                 judged = judge(item.evidence, [(text_of(hit.payload, self.pipeline.layout) or "", "") for hit in hits])
                 if sum(judged.gains) == len(item.evidence):

@@ -139,6 +139,25 @@ def counts(findings: Iterable[Finding]) -> dict[str, int]:
     return {str(kind): found.count(kind) for kind in Kind if kind in found}
 
 
+SET_ASIDE = (Kind.QUARANTINED, Kind.UNREADABLE)
+"""Kinds of documents that exist and that the index leaves out, whole or in part."""
+
+
+def set_aside(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return the number of documents that are set aside, by kind; {} where none is."""
+    found = {(finding.kind, finding.source, finding.document) for finding in findings if finding.kind in SET_ASIDE}
+    return {str(kind): count for kind in SET_ASIDE if (count := sum(one[0] is kind for one in found))}
+
+
+def set_aside_words(counts: Mapping[str, int]) -> str:
+    """Return "3 documents set aside (2 quarantined, 1 unreadable)", "" where none is."""
+    total = sum(counts.values())
+    if not total:
+        return ""
+    parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) if len(counts) > 1 else next(iter(counts))
+    return f"{total:,} document{'' if total == 1 else 's'} set aside ({parts})"
+
+
 class Status(StrEnum):
     """Health, computed from facts. Unknown is never shown as healthy."""
 

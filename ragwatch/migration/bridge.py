@@ -20,7 +20,7 @@ from ragwatch.health.paired import Paired, compare_paired
 from ragwatch.health.retrieval import GoldenQuery, hit, judge
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import Hit
+from ragwatch.ports import Hit, encode_each
 
 TEXTS = 2000
 """Stored texts that the map is fitted on; several times the dimension, or it fits their noise."""
@@ -80,8 +80,11 @@ def build_bridge(
         )
     stored, fresh = _pairs(old, new, size, progress)
     matrix = procrustes(fresh, stored)
-    own = [_found(old, query, old.encoder.encode([query.query], kind="query")[0]) for query in asked]
-    through = [_found(old, query, new.encoder.encode([query.query], kind="query")[0] @ matrix) for query in asked]
+    sides = [encode_each(one.encoder, [query.query for query in asked], kind="query").rows for one in (old, new)]
+    both = [(q, a, b) for q, a, b in zip(asked, *sides, strict=True) if a is not None and b is not None]
+    asked = [query for query, _, _ in both]
+    own = [_found(old, query, vector) for query, vector, _ in both]
+    through = [_found(old, query, vector @ matrix) for query, _, vector in both]
     hits = compare_paired(own, through, [query.unit for query in asked])
     elapsed = time.monotonic() - started
     return Bridge(matrix, old.spec.encoder, new.spec.encoder, len(stored), hits, elapsed)
@@ -110,10 +113,11 @@ def _pairs(old: Pipeline, new: Pipeline, size: int, progress: Progress) -> tuple
     for batch in batched(sample.points, BATCH):
         texts = [(text_of(point.payload, old.layout), point.vector) for point in batch]
         usable = [(normalise(text), vector) for text, vector in texts if text and vector is not None and vector.any()]
-        if usable:
-            stored += [vector for _, vector in usable]
-            fresh += list(new.encoder.encode([text for text, _ in usable]))
-            progress("texts encoded", len(fresh), sample.size)
+        rows = encode_each(new.encoder, [text for text, _ in usable]).rows
+        taken = [(vector, row) for (_, vector), row in zip(usable, rows, strict=True) if row is not None]
+        stored += [vector for vector, _ in taken]
+        fresh += [row for _, row in taken]
+        progress("texts encoded", len(fresh), sample.size)
     if not stored:
         raise NotFoundError(f"collection {old.collection!r} holds no text to fit a bridge on", hint="ragwatch reindex")
     return np.stack(stored), np.stack(fresh)

@@ -20,7 +20,7 @@ from ragwatch.index.migration import collection_state
 from ragwatch.index.plan import Deletion, DocumentChange, Plan, SourceCount
 from ragwatch.index.points import labels_of, text_of
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import Hit, Key, Store
+from ragwatch.ports import Hit, Key, Store, encode_each
 from ragwatch.scan import ScanReport, compare
 
 T = TypeVar("T")
@@ -181,11 +181,14 @@ class Gate:
         except SourceError as error:
             yield Check("documents", False, f"a source does not answer: {error.fact}", overridable=False)
             return
+        # A document of which the new encoder refuses a text would be served in part.
+        refused = {f"{one.source}:{one.document}" for one in report.findings if one.kind is Kind.QUARANTINED}
+        lost = sorted({*lost, *(refused & old.keys())})
         if lost:
             reasons = {f"{finding.source}:{finding.document}": finding.reason for finding in report.findings}
             shown = "; ".join(f"{key}: {reasons.get(key, 'not in the new collection')}" for key in lost[:SHOWN])
             more = f" (and {len(lost) - SHOWN} more)" if len(lost) > SHOWN else ""
-            yield Check("documents", False, f"{len(lost)} documents would be lost: {shown}{more}")
+            yield Check("documents", False, f"{len(lost)} documents would be lost, or a part of them: {shown}{more}")
         else:
             yield Check("documents", True, f"{len(new)} documents; none that is served now would be lost")
         yield self._withdrawn(report, old, [key for key in absent if key not in set(lost)])
@@ -242,6 +245,7 @@ class Gate:
         new = dict(
             self._searched(self.target, [*asked, *(q for q in forbidding if q.id not in {one.id for one in asked})])
         )
+        forbidding = [query for query in forbidding if query.id in new]
         checks = [_forbidden_check(forbidding, {name: self._texts(hits) for name, hits in new.items()})]
         if not asked:
             self.remarks.append("no golden query has an answer in the corpus; retrieval was not compared")
@@ -250,6 +254,7 @@ class Gate:
             self.remarks.append(f"retrieval was not compared, the old encoder cannot be loaded: {self.old_fault}")
             return checks if forbidding else [], None
         old = dict(self._searched(self.old, asked))
+        asked = [query for query in asked if query.id in old and query.id in new]
         retrieval = self._compared(asked, old, new)
         return [*(checks if forbidding else []), retrieval_check(retrieval)], retrieval
 
@@ -278,9 +283,12 @@ class Gate:
         """Ask exactly, so that an index that is still being optimised is not taken for a worse encoder."""
         done = 0
         for batch in batched(queries, QUERY_BATCH):
-            vectors = pipeline.encoder.encode([query.query for query in batch], kind="query")
-            for query, vector in zip(batch, vectors, strict=True):
-                yield query.id, pipeline.store.search(vector, K, exact=True)
+            found = encode_each(pipeline.encoder, [query.query for query in batch], kind="query")
+            if found.refused:
+                self.remarks.append(f"{len(found.refused)} golden queries were refused by an encoder and not compared")
+            for query, vector in zip(batch, found.rows, strict=True):
+                if vector is not None:
+                    yield query.id, pipeline.store.search(vector, K, exact=True)
             done += len(batch)
             self.progress(f"golden queries on {pipeline.collection}", done, len(queries))
 

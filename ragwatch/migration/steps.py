@@ -1,15 +1,16 @@
 """What every step of a migration works with: its ports, its record, the leases it takes, and its report."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ragwatch.apply import Checkpoint, no_checkpoint
+from ragwatch.applied import Checkpoint, no_checkpoint
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RagwatchError, RefusedError, StateError
 from ragwatch.fencing import HeldLease, fenced, held_lease
+from ragwatch.health.findings import set_aside_words
 from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.guards import Guard, Limits
 from ragwatch.index.migration import KIND, Migration, Step, Tables, observed
@@ -59,8 +60,12 @@ class Filled:
 
     @property
     def verified(self) -> bool:
-        """The last pass left every document as the source had it."""
-        return bool(self.passes) and self.passes[-1].verified
+        """The last pass left every document as the source had it, but for those that are set aside."""
+        return bool(self.passes) and self.passes[-1].reconciled
+
+    @property
+    def set_aside(self) -> Mapping[str, int]:
+        return self.passes[-1].set_aside if self.passes else {}
 
     @property
     def settled(self) -> bool:
@@ -74,7 +79,9 @@ class Filled:
     def check(self) -> Check:
         """The gate's first condition: what was verified, or what is not as the sources say."""
         if self.verified:
-            return Check("reconciled", True, "verified against the sources", overridable=False)
+            # What is served now and would be lost by it is for the check of documents to say.
+            left = f", apart from {words}" if (words := set_aside_words(self.set_aside)) else ""
+            return Check("reconciled", True, f"verified against the sources{left}", overridable=False)
         more = f" (and {len(self.remaining) - 1} more)" if len(self.remaining) > 1 else ""
         return Check("reconciled", False, f"{self.remaining[0]}{more}", overridable=False)
 
@@ -89,6 +96,7 @@ class Filled:
             "deleted": sum(one.deleted for one in done),
             "verified": self.verified,
             "settled": self.settled,
+            "set_aside": dict(self.set_aside),
             "remaining": list(self.remaining),
         }
 

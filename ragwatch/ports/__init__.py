@@ -8,6 +8,7 @@ are synchronous and used from one thread at a time. Adapters translate their cli
 from ragwatch.index.points import Key, StoredPoint, Vectors
 from ragwatch.index.spec import CollectionInfo, Fusion
 from ragwatch.ports.encoder import Encoder
+from ragwatch.ports.encoding import Encoded, encode_each
 from ragwatch.ports.retriever import Passage, Retriever
 from ragwatch.ports.source import Entry, Gone, ReadOutcome, Source, Unreadable
 from ragwatch.ports.state import CachedDocument, Lease, Note, Quarantined, RunRecord, State
@@ -16,6 +17,7 @@ from ragwatch.ports.store import Hit, Hybrid, Revision, Scalar, ServerStanding, 
 __all__ = [
     "CachedDocument",
     "CollectionInfo",
+    "Encoded",
     "Encoder",
     "Entry",
     "Fusion",
@@ -41,4 +43,5 @@ __all__ = [
     "Vectors",
     "Where",
     "WriteCheck",
+    "encode_each",
 ]

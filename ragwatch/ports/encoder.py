@@ -31,8 +31,9 @@ class Encoder(Protocol):
         """Return float32 of shape (len(texts), dimension), row i for texts[i], every value finite.
 
         A row does not depend on its neighbours beyond float noise. Raises `EncoderInputError` when a text of
-        the batch is refused or yields a non-finite or zero vector (the caller bisects), `UnreachableError`
-        when an endpoint stays out of reach after retries, `EncoderError` when the model is not what the
-        configuration says. Returns nothing partial. `texts` may be empty.
+        the batch is refused or yields a non-finite or zero vector, with what is known of the others (callers
+        use `encode_each`, which isolates the refused ones), `UnreachableError` when an endpoint stays out of
+        reach or answers nothing usable after retries, `EncoderError` when the model is not what the
+        configuration says. `texts` may be empty.
         """
         ...

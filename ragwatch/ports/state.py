@@ -43,12 +43,21 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A document that the encoder refused at one revision; it is tried again when its revision changes."""
+    """A document with texts that the encoder refused: they are tried again at `next_try`, the others are written.
+
+    `texts` are the digests of the refused texts; an entry without them is of a version that set whole documents aside.
+    """
 
     document: str
     revision: str
     reason: str
+    """Of the first of its texts."""
     since: datetime
+    texts: tuple[str, ...] = ()
+    attempts: int = 1
+    """How often the encoder was asked in vain."""
+    next_try: datetime | None = None
+    """None: at the next repair."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import ConfigError, RagwatchError, RetrieverError
+from ragwatch.errors import ConfigError, EncoderInputError, RagwatchError, RetrieverError
 from ragwatch.http.deadline import Deadline
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.index.spec import Layout
-from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store
+from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store, encode_each
 
 TEXT_KEYS = ("text", "page_content", "content")
 LIST_KEYS = ("results", "passages", "documents", "contexts")
@@ -57,6 +57,8 @@ class CollectionRetriever:
         self._filters, self._exact = dict(filters or {}), exact
         self._hybrid = hybrid
         self._vectors: dict[str, Vectors] = {}
+        self._refused: dict[str, str] = {}
+        """Query → why the encoder does not take it."""
 
     @property
     def settings(self) -> Mapping[str, Json]:
@@ -67,13 +69,18 @@ class CollectionRetriever:
     def search(self, query: str, limit: int, *, exact: bool) -> list[Hit]:
         """Return the hits themselves. Raises what encoder and store raise."""
         self.prepare([query])
+        if query in self._refused:
+            raise EncoderInputError(f"the encoder refuses the query: {self._refused[query]}")
         hybrid = self._hybrid.of(query) if self._hybrid else None
         return self._store.search(self._vectors[query], limit, exact=exact, fields=self._filters or None, hybrid=hybrid)
 
     def prepare(self, queries: Sequence[str]) -> None:
-        missing = [query for query in dict.fromkeys(queries) if query not in self._vectors]
-        if missing:
-            self._vectors.update(zip(missing, self._encoder.encode(missing, kind="query"), strict=True))
+        missing = [
+            query for query in dict.fromkeys(queries) if query not in self._vectors.keys() | self._refused.keys()
+        ]
+        found = encode_each(self._encoder, missing, kind="query")
+        self._refused.update((missing[place], why) for place, why in found.refused.items())
+        self._vectors.update((query, row) for query, row in zip(missing, found.rows, strict=True) if row is not None)
 
     def retrieve(self, query: str, k: int) -> list[Passage]:
         try:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ragwatch.corpus.identity import Json, normalise
-from ragwatch.errors import EncoderInputError, RagwatchError
+from ragwatch.errors import RagwatchError
 from ragwatch.health.measures import Mean, mean_by_unit
 from ragwatch.index.diff import point_is_intact
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.pipeline import Pipeline, batched
-from ragwatch.ports import Passage
+from ragwatch.ports import Passage, encode_each
 
 BATCH = 256
 
@@ -111,15 +111,9 @@ class _Space:
 
     def _encode(self, texts: Sequence[str]) -> None:
         """Encode; a text that the encoder refuses costs itself alone."""
-        try:
-            rows = self.pipeline.encoder.encode(texts)
-        except EncoderInputError:
-            if len(texts) > 1:
-                self._encode(texts[: len(texts) // 2])
-                self._encode(texts[len(texts) // 2 :])
-            return
-        self.encoded += len(texts)
-        self.vectors.update((text, _unit(row)) for text, row in zip(texts, rows, strict=True))
+        found = encode_each(self.pipeline.encoder, texts)
+        self.encoded += len(texts) - len(found.refused)
+        self.vectors.update((text, _unit(row)) for text, row in zip(texts, found.rows, strict=True) if row is not None)
 
     def nearness(self, sought: Sought) -> float | None:
         """Return the mean over the evidence of the cosine to the nearest result; None where it cannot be said."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwatch.corpus.identity import Json
-from ragwatch.health.findings import Status
+from ragwatch.health.findings import Status, set_aside_words
 from ragwatch.health.incidents import Phase
 from ragwatch.render.text import STATUS_STYLE, STYLE, ago, number, run_line
 
@@ -155,7 +155,9 @@ def status_text(known: KnownStatus) -> RenderableType:
     """Return the status and since when it holds, the last runs with their age, and what is suspected or open."""
     since = f", since {known.since:%Y-%m-%d %H:%M} UTC ({ago(known.since, known.now)})" if known.since else ""
     head = Text.assemble(
-        (str(known.status).upper(), STATUS_STYLE[known.status]), f"  collection {known.collection}{since}"
+        (str(known.status).upper(), STATUS_STYLE[known.status]),
+        f"  collection {known.collection}{since}",
+        (f"; {left}" if (left := set_aside_words(known.set_aside)) else "", "bold yellow"),
     )
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, run in known.last.items():

@@ -1,6 +1,6 @@
 """Reports as JSON values. The keys are an interface: documented in docs/configuration.md, and only ever added to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ragwatch.corpus.identity import Json
 from ragwatch.estimate import Estimate
@@ -10,13 +10,14 @@ from ragwatch.known import KnownStatus
 from ragwatch.ports import RunRecord
 
 
-def plan_json(plan: Plan, estimate: Estimate, found: Sequence[Breach]) -> dict[str, Json]:
+def plan_json(plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside: Mapping[str, int]) -> dict[str, Json]:
     """Return a plan with its cost and what would refuse it."""
     totals = plan.totals
     return {
         "plan_digest": plan.digest,
         "collection": plan.collection,
         "empty": plan.empty,
+        "set_aside": dict(set_aside),
         "create": plan.create,
         "totals": {
             "documents": totals.documents,
@@ -58,6 +59,7 @@ def status_json(known: KnownStatus) -> dict[str, Json]:
         "collection": known.collection,
         "since": known.since.isoformat() if known.since else None,
         "reasons": list(known.reasons),
+        "set_aside": dict(known.set_aside),
         **{name.replace(" ", "_"): run_json(run) if run else None for name, run in known.last.items()},
         "incidents": [one.to_json() for one in known.incidents],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Group, RenderableType
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwatch.corpus.identity import Json
-from ragwatch.health.findings import Finding, Severity, Status, counts
+from ragwatch.health.findings import Finding, Severity, Status, counts, set_aside_words
 from ragwatch.index.balance import DocumentState, PointKind
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def ago(then: datetime, now: datetime) -> str:
 def scan_text(report: ScanReport, *, verbose: bool = False) -> RenderableType:
     """Return the scan as a person reads it: verdict, what was compared, findings by kind, what to type."""
     verdict = Text.assemble(
-        (str(report.status).upper(), STATUS_STYLE[report.status]), f"  collection {report.collection}"
+        (str(report.status).upper(), STATUS_STYLE[report.status]),
+        f"  collection {report.collection}",
+        *_left_out(report.set_aside),
     )
     compared = Text(
         f"{number(report.documents, 'document')}, {number(report.chunks, 'chunk')} in the sources; "
@@ -136,10 +139,29 @@ def _next_steps(report: ScanReport) -> Iterable[RenderableType]:
         )
 
 
-def plan_text(plan: Plan, estimate: Estimate, found: Sequence[Breach]) -> RenderableType:
+def _left_out(set_aside: Mapping[str, int]) -> Iterable[tuple[str, str]]:
+    """Return what is said of documents that are set aside in the sentence that a verdict stands in."""
+    if words := set_aside_words(set_aside):
+        yield f"; {words}", "bold yellow"
+
+
+def nothing_text(set_aside: Mapping[str, int]) -> Text:
+    """Return that there is nothing to do, and what the index lacks all the same."""
+    if not set_aside:
+        return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
+    words = set_aside_words(set_aside)
+    more = "; `ragwatch scan` says why" + (
+        "; ragwatch reindex --retry tries again at once" * ("quarantined" in set_aside)
+    )
+    return Text(f"Nothing to do for the moment, but the index is not whole: {words}{more}.", style="bold yellow")
+
+
+def plan_text(
+    plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside: Mapping[str, int] = MappingProxyType({})
+) -> RenderableType:
     """Return the plan as a person reads it: cost first, then the documents, then what would refuse it."""
     if plan.empty:
-        return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
+        return nothing_text(set_aside)
     totals = plan.totals
     cost = Table(box=None, pad_edge=False, show_header=False)
     cost.add_row(
@@ -155,6 +177,7 @@ def plan_text(plan: Plan, estimate: Estimate, found: Sequence[Breach]) -> Render
         Text.assemble(
             (f"Plan {plan.digest[:12]}", "bold"),
             f"  {number(totals.documents, 'document')} of collection {plan.collection}",
+            *_left_out(set_aside),
         ),
         *([Text("The collection is created first.")] if plan.create else []),
         cost,
@@ -192,8 +215,8 @@ def reindex_text(report: ReindexReport) -> RenderableType:
     """Return the repair as a person reads it."""
     if report.declined:
         return Text("Nothing was changed.")
-    if report.plan.empty and report.verified:
-        return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
+    if report.plan.empty and report.reconciled:
+        return nothing_text(report.set_aside)
     done = report.applied
     parts: list[RenderableType] = [
         Text(
@@ -203,15 +226,26 @@ def reindex_text(report: ReindexReport) -> RenderableType:
         )
     ]
     parts += _other_writers(report)
-    parts += [Text(f"quarantined  {key}: {why}", style="yellow") for key, why in sorted(done.quarantined.items())]
-    if report.verified:
+    parts += [
+        Text(f"{'partial' if key in done.partial else 'quarantined'}  {key}: {why}", style="yellow")
+        for key, why in sorted(done.quarantined.items())
+    ]
+    if report.reconciled and report.set_aside:
+        parts.append(
+            Text.assemble(
+                ("NOT WHOLE", "bold yellow"),
+                f"  {set_aside_words(report.set_aside)}; everything else is in the index as the source has it",
+            )
+        )
+    elif report.verified:
         parts.append(
             Text.assemble(
                 ("VERIFIED", "bold green"), "  every document of the plan is in the index as the source has it"
             )
         )
     else:
-        parts.append(Text.assemble(("NOT VERIFIED", "bold red"), "  run `ragwatch reindex` again for what is left:"))
+        again = "run `ragwatch reindex` again for what is left:"
+        parts.append(Text.assemble(("NOT VERIFIED", "bold red"), *_left_out(report.set_aside), f"  {again}"))
         parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
     if report.balance:
         parts += balance_text(report.balance)

@@ -1,12 +1,13 @@
 """Who may change a collection, and which of its documents wait in quarantine."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ragwatch.errors import LeaseHeldError, LeaseLostError
 from ragwatch.ports import Lease, Quarantined
-from ragwatch.state.columns import decode_time, to_utc
-from ragwatch.state.database import Database
+from ragwatch.state.columns import decode_json, decode_time, to_utc
+from ragwatch.state.database import Database, Row
 
 _ACQUIRE = """
 INSERT INTO ragwatch_lease AS mine (collection, holder, token, expires) VALUES (?, ?, 1, ?)
@@ -16,6 +17,15 @@ ON CONFLICT (collection) DO UPDATE SET
 WHERE mine.holder IS NULL OR mine.holder = excluded.holder OR mine.expires <= ?
 """
 """One statement that compares and sets: the databases let one of any number of writers through."""
+
+
+_SET_ASIDE = """
+INSERT INTO ragwatch_quarantine (collection, document, revision, reason, since, texts, attempts, next_try)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (collection, document) DO UPDATE SET
+    revision = excluded.revision, reason = excluded.reason, since = excluded.since,
+    texts = excluded.texts, attempts = excluded.attempts, next_try = excluded.next_try
+"""
 
 
 class Leases:
@@ -73,23 +83,32 @@ class Quarantine:
 
     def add(self, collection: str, documents: Sequence[Quarantined]) -> None:
         rows = {
-            entry.document: (collection, entry.document, entry.revision, entry.reason, entry.since)
+            entry.document: (
+                collection,
+                entry.document,
+                entry.revision,
+                entry.reason,
+                entry.since,
+                json.dumps(entry.texts),
+                entry.attempts,
+                entry.next_try,
+            )
             for entry in documents
         }
         with self._database.writing() as statements:
             statements.execute_many(
-                "INSERT INTO ragwatch_quarantine (collection, document, revision, reason, since) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (collection, document) DO UPDATE SET"
-                " revision = excluded.revision, reason = excluded.reason, since = excluded.since",
+                _SET_ASIDE,
                 [rows[document] for document in sorted(rows)],
             )
 
     def entries(self, collection: str) -> dict[str, Quarantined]:
         with self._database.reading() as statements:
             rows = statements.query(
-                "SELECT document, revision, reason, since FROM ragwatch_quarantine WHERE collection = ?", collection
+                "SELECT document, revision, reason, since, texts, attempts, next_try"
+                " FROM ragwatch_quarantine WHERE collection = ?",
+                collection,
             )
-            return {row[0]: Quarantined(row[0], row[1], row[2], decode_time(row[3])) for row in rows}
+            return {row[0]: _entry(row) for row in rows}
 
     def remove(self, collection: str, documents: Sequence[str]) -> None:
         with self._database.writing() as statements:
@@ -97,3 +116,10 @@ class Quarantine:
                 "DELETE FROM ragwatch_quarantine WHERE collection = ? AND document = ?",
                 [(collection, document) for document in sorted(documents)],
             )
+
+
+def _entry(row: Row) -> Quarantined:
+    document, revision, reason, since, texts, attempts, next_try = row
+    due = None if next_try is None else decode_time(next_try)
+    digests = tuple(str(digest) for digest in decode_json(texts))
+    return Quarantined(document, revision, reason, decode_time(since), digests, attempts, due)

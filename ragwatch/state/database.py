@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from ragwatch.errors import ConfigError, RagwatchError
 from ragwatch.state.columns import decode_text, encode_text, is_plain
 
-HEAD = "0003"
+HEAD = "0004"
 """Revision of the schema that this code reads and writes: the newest file in `migrations/versions`."""
 
 VERSION_TABLE = "ragwatch_version"

@@ -99,6 +99,10 @@ class QuarantineTable(StateTable, table=True):
     revision: str
     reason: str
     since: datetime = Field(sa_type=DateTime(timezone=True))
+    texts: str = Field(default="[]", sa_column_kwargs={"server_default": "[]"})
+    """JSON list of digests."""
+    attempts: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    next_try: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class LeaseTable(StateTable, table=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ragwatch.errors import EncoderInputError
-from ragwatch.ports import Encoder
+from ragwatch.ports import Encoder, encode_each
 
 TEXTS = [
     "The pump must be switched off before the filter is changed.",
@@ -106,3 +106,13 @@ class EncoderContract:
                 subject.encoder.encode([*TEXTS, subject.poison])
             assert subject.poison not in caught.value.fact + caught.value.hint
         assert len(subject.encoder.encode(TEXTS)) == len(TEXTS)
+
+    def test_a_refused_text_costs_itself_alone(self, subject: Subject) -> None:
+        refused = [subject.poison] if subject.poison else []
+        texts = [*TEXTS[:2], *refused, "half a \ud83d smile", *TEXTS[2:]]
+        found = encode_each(subject.encoder, texts)
+        assert [texts[place] for place in sorted(found.refused)] == [*refused, "half a \ud83d smile"]
+        rows = [row for row in found.rows if row is not None]
+        np.testing.assert_allclose(np.stack(rows), subject.encoder.encode(TEXTS), atol=1e-5)
+        for why in found.refused.values():
+            assert not any(text in why for text in texts if len(text) > 1)

@@ -16,8 +16,9 @@ from ragwatch.encoders import EndpointSettings, open_encoder
 from ragwatch.encoders.openai_compatible import EndpointEncoder
 from ragwatch.encoders.retries import LONGEST_PAUSE, LONGEST_RETRY_AFTER, pause
 from ragwatch.errors import ConfigError, EncoderError, EncoderInputError, UnreachableError
+from ragwatch.ports import encode_each
 from tests.fakes.hash_encoder import HashEncoder
-from tests.servers.embeddings import Changed, EmbeddingServer, Hang, Raw, Reset, Status
+from tests.servers.embeddings import Changed, EmbeddingServer, Hang, Raw, Request, Reset, Status
 
 Make = Callable[..., EndpointEncoder]
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -27,31 +28,58 @@ TEXTS = [f"text number {place}" for place in range(10)]
 # --- retries -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
-def test_a_passing_failure_is_tried_again(
+@pytest.mark.parametrize("status", [425, 429, 503, 529])
+def test_a_busy_endpoint_is_waited_for(
     server: EmbeddingServer, endpoint: Make, pauses: list[float], status: int
 ) -> None:
-    server.script.extend([Status(status), Status(status)])
+    server.script.extend([Status(status)] * 3)
     assert endpoint().encode(TEXTS).shape == (10, 64)
-    assert pauses == [0.5, 1.0]
+    assert pauses == [0.5, 1.0, 2.0]
+    assert server.batch_sizes == [10, 10, 10, 10], "a busy endpoint is no reason for smaller batches"
 
 
-def test_a_broken_connection_is_tried_again(server: EmbeddingServer, endpoint: Make, pauses: list[float]) -> None:
-    server.script.extend([Reset(), Reset()])
+@pytest.mark.parametrize("failure", [Status(500), Status(502), Reset(), Raw("{"), Raw("")])
+def test_what_fails_once_is_tried_again(
+    server: EmbeddingServer, endpoint: Make, pauses: list[float], failure: Any
+) -> None:
+    server.script.append(failure)
     assert endpoint().encode(TEXTS).shape == (10, 64)
-    assert len(pauses) == 2
+    assert pauses == [0.5]
+    assert server.batch_sizes == [10, 10]
 
 
-def test_a_silent_server_is_tried_again(server: EmbeddingServer, endpoint: Make, pauses: list[float]) -> None:
-    server.script.append(Hang())
-    assert endpoint(timeout=2.0).encode(TEXTS).shape == (10, 64)
-    assert len(pauses) == 1
+def test_the_defaults_outlast_a_start_of_a_minute(server: EmbeddingServer) -> None:
+    """However short the jitter makes the pauses; the server says 503 until it has been waited for so long."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        server.always = Status(503) if sum(slept) < 60 else None
+
+    server.always = Status(503)
+    settings = EndpointSettings(server.base_url, server.model)
+    encoder = EndpointEncoder(settings, sleep=sleep, timer=lambda: sum(slept), jitter=lambda: 0.0)
+    assert encoder.encode(TEXTS).shape == (10, 64)
+    encoder.close()
 
 
-def test_retry_after_is_honoured_and_capped(server: EmbeddingServer, endpoint: Make, pauses: list[float]) -> None:
+def test_patience_ends_before_the_attempts_do(server: EmbeddingServer) -> None:
+    slept: list[float] = []
+    server.always = Status(503)
+    settings = EndpointSettings(server.base_url, server.model, attempts=100, patience=3.0)
+    encoder = EndpointEncoder(settings, sleep=slept.append, timer=lambda: sum(slept), jitter=lambda: 1.0)
+    with pytest.raises(UnreachableError, match="4 times in a row"):
+        encoder.encode(TEXTS)
+    assert slept == [0.5, 1.0, 2.0]
+    encoder.close()
+
+
+def test_retry_after_is_honoured_and_bounded_by_a_setting(
+    server: EmbeddingServer, endpoint: Make, pauses: list[float]
+) -> None:
     server.script.extend(Status(429, {"Retry-After": value}) for value in ("7", "0", "3600"))
-    endpoint().encode(TEXTS)
-    assert pauses == [7.0, 0.0, LONGEST_RETRY_AFTER]
+    endpoint(longest_pause=20.0).encode(TEXTS)
+    assert pauses == [7.0, 0.0, 20.0]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +89,18 @@ def test_retry_after_is_honoured_and_capped(server: EmbeddingServer, endpoint: M
         ("Thu, 01 Jan 2026 11:59:00 GMT", 0.0),
         ("Thu, 01 Jan 2026 14:00:20 +0200", 20.0),
         ("Fri, 01 Jan 2027 12:00:00 GMT", LONGEST_RETRY_AFTER),
+        ("Thursday, 01-Jan-26 12:00:20 GMT", 20.0),
+        ("Thu Jan  1 12:00:20 2026", 20.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Thu, 32 Jan 2026 12:00:00 GMT", 2.0),
+        ("Thu, 01 Jan 2026 12:00:00 +99999999999", 2.0),
+        ("1e400", LONGEST_RETRY_AFTER),
+        ("9" * 5000, LONGEST_RETRY_AFTER),
+        ("-1e400", 0.0),
+        ("", 2.0),
+        ("\x00", 2.0),
         ("1.5", 1.5),
         ("-3", 0.0),
         ("soon", 2.0),
@@ -72,19 +112,25 @@ def test_a_pause_follows_the_server_or_doubles(header: str | None, seconds: floa
     assert pause(2, header, NOW, lambda: 1.0) == seconds
 
 
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ ([A-Z]{3}|[+-]\d+)"))
+def test_no_header_is_a_traceback(header: str) -> None:
+    assert 0 <= pause(0, header, NOW, lambda: 1.0, longest=9.0) <= 9
+
+
 def test_pauses_are_spread_and_bounded() -> None:
     assert pause(0, None, NOW, lambda: 0.0) == 0.25
     assert pause(10_000, None, NOW, lambda: 1.0) == LONGEST_PAUSE
 
 
-@pytest.mark.parametrize("behaviour", [Status(503), Reset(), Hang()])
+@pytest.mark.parametrize("behaviour", [Status(500), Status(503), Reset(), Hang(), Raw("{"), Raw('{"error": {}}')])
 def test_a_server_that_keeps_failing_is_unreachable(
     server: EmbeddingServer, endpoint: Make, pauses: list[float], behaviour: Any
 ) -> None:
     server.always = behaviour
     with pytest.raises(UnreachableError, match=f"{server.base_url}/embeddings: .*, 3 times in a row"):
-        endpoint(attempts=3, timeout=1.0 if isinstance(behaviour, Hang) else 5.0).encode(TEXTS)
-    assert (len(server.requests), len(pauses)) == (3, 2)
+        endpoint(attempts=3, timeout=0.3 if isinstance(behaviour, Hang) else 5.0).encode(TEXTS)
+    assert len(pauses) == 2
+    assert [size for size in server.batch_sizes if size > 1] == [10, 10, 10], "there is nothing to blame a text for"
 
 
 def test_nobody_listening_is_unreachable(endpoint: Make) -> None:
@@ -95,17 +141,8 @@ def test_nobody_listening_is_unreachable(endpoint: Make) -> None:
 def test_after_a_failure_no_further_requests_are_begun(server: EmbeddingServer, endpoint: Make) -> None:
     server.always = Status(500)
     with pytest.raises(UnreachableError):
-        endpoint(batch_texts=1, in_flight=2, attempts=2).encode(TEXTS * 5)
-    assert len(server.requests) <= 8
-
-
-def test_the_failure_that_is_told_is_the_one_that_stopped_the_rest(server: EmbeddingServer, endpoint: Make) -> None:
-    server.script.append(Hang())
-    server.refused_text = "number 5"
-    encoder = endpoint(batch_texts=1, in_flight=2, timeout=1.0)
-    with pytest.raises(EncoderInputError, match="text 6 of 10"):
-        encoder.encode(TEXTS)
-    assert len(server.requests) <= 8
+        endpoint(batch_texts=2, in_flight=2, attempts=2).encode(TEXTS * 5)
+    assert len([size for size in server.batch_sizes if size > 1]) <= 8
 
 
 # --- refusals ------------------------------------------------------------------------------------------------
@@ -161,15 +198,20 @@ def test_too_many_texts_are_sent_in_halves_and_the_limit_is_learnt(server: Embed
     assert server.batch_sizes == [3, 3, 3, 1]
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_one_refused_text_is_an_input_error_that_says_which(
+@pytest.mark.parametrize("status", [400, 413, 422, 500, 502])
+def test_one_refused_text_is_found_and_the_others_get_their_vectors(
     server: EmbeddingServer, endpoint: Make, status: int
 ) -> None:
     server.refused_text, server.refusal = "number 6", status
     encoder = endpoint(in_flight=1)
-    with pytest.raises(EncoderInputError, match=rf"text 7 of 10: HTTP {status} \(too_long\)") as caught:
+    with pytest.raises(EncoderInputError, match=rf"HTTP {status} \(too_long\) for text 7 of 10") as caught:
         encoder.encode(TEXTS)
-    assert "number" not in caught.value.fact
+    assert "number" not in caught.value.fact + "".join(caught.value.refused.values())
+    found = encode_each(encoder, TEXTS)
+    assert list(found.refused) == [6]
+    for place, row in enumerate(HashEncoder().encode(TEXTS)):
+        if place != 6:
+            np.testing.assert_allclose(found.rows[place], row, atol=1e-6)
     server.requests.clear()
     encoder.encode(TEXTS[:6])
     assert server.batch_sizes == [6], "a refused text is no reason for smaller batches"
@@ -192,9 +234,41 @@ def test_answers_are_ordered_by_index(server: EmbeddingServer, endpoint: Make) -
     np.testing.assert_allclose(endpoint().encode(TEXTS), HashEncoder().encode(TEXTS), atol=1e-6)
 
 
-def test_answers_without_index_are_taken_in_order(server: EmbeddingServer, endpoint: Make) -> None:
-    server.always = Changed(lambda entries: [entry.pop("index") for entry in entries])
+def number_from_one(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        entry["index"] += 1
+    entries.reverse()
+
+
+def number_all_zero(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        entry["index"] = 0
+    entries.reverse()
+
+
+def leave_numbers_out(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        del entry["index"]
+    entries.reverse()
+
+
+def test_indexes_that_count_from_one_are_shifted(server: EmbeddingServer, endpoint: Make) -> None:
+    server.always = Changed(number_from_one)
     np.testing.assert_allclose(endpoint().encode(TEXTS), HashEncoder().encode(TEXTS), atol=1e-6)
+    assert server.batch_sizes == [10]
+
+
+@pytest.mark.parametrize("change", [number_all_zero, leave_numbers_out])
+def test_where_nothing_says_which_vector_is_whose_texts_go_one_by_one(
+    server: EmbeddingServer, endpoint: Make, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    """The server gives the vectors in another order than the texts: taking them as they come would pair them wrong."""
+    server.always = Changed(change)
+    encoder = endpoint(in_flight=1)
+    np.testing.assert_allclose(encoder.encode(TEXTS), HashEncoder().encode(TEXTS), atol=1e-6)
+    server.requests.clear()
+    encoder.encode(TEXTS)
+    assert server.batch_sizes == [1] * 10, "the detour is made once"
 
 
 def test_base64_gives_the_same_vectors(server: EmbeddingServer, endpoint: Make) -> None:
@@ -203,57 +277,128 @@ def test_base64_gives_the_same_vectors(server: EmbeddingServer, endpoint: Make) 
 
 
 def put(key: str, value: Any) -> Changed:
-    return Changed(lambda entries: entries[1].update({key: value}))
+    """Change the second entry, where there is one."""
+    return Changed(lambda entries: [entry.update({key: value}) for entry in entries[1:2]])
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        Changed(list.pop),
-        Changed(lambda entries: entries.append(entries[0])),
-        put("index", 0),
-        put("index", 99),
-        put("index", "1"),
-        put("index", True),
-        put("index", None),
-        put("embedding", [1.0]),
-        put("embedding", []),
-        put("embedding", [[1.0] * 64]),
-        put("embedding", ["a"] * 64),
-        put("embedding", [10**400] * 64),
-        put("embedding", "not base64"),
-        put("embedding", {}),
-        Changed(lambda entries: [entry.update(embedding=[]) for entry in entries]),
-        Changed(lambda entries: entries[0].pop("embedding")),
-        Raw("<html>welcome</html>"),
-        Raw(""),
-        Raw("[]"),
-        Raw('{"data": 3}'),
-        Raw('{"data": [1, 2, 3]}'),
-        Raw("[" * 100_000),
-    ],
-)
-def test_an_answer_that_is_not_one_vector_per_text_is_an_error(
-    server: EmbeddingServer, endpoint: Make, behaviour: Any
-) -> None:
-    server.always = behaviour
-    with pytest.raises(EncoderError, match=server.base_url):
-        endpoint().encode(TEXTS[:3])
-    assert len(server.requests) == 1
+BAD_ANSWERS = [
+    Changed(list.clear),
+    Changed(lambda entries: entries.append(entries[0])),
+    put("index", 0),
+    put("index", 99),
+    put("index", "1"),
+    put("index", True),
+    put("index", None),
+    put("embedding", [1.0]),
+    put("embedding", []),
+    put("embedding", [[1.0] * 64]),
+    put("embedding", ["a"] * 64),
+    put("embedding", [10**400] * 64),
+    put("embedding", "not base64"),
+    put("embedding", {}),
+    Changed(lambda entries: [entry.update(embedding=[]) for entry in entries]),
+    Changed(lambda entries: entries[0].pop("embedding")),
+    Changed(lambda entries: [entry.update(embedding=[1.0] * 63) for entry in entries]),
+    Changed(lambda entries: [entry.update(embedding=[0.0] * 64) for entry in entries]),
+    put("embedding", [0.0] * 64),
+    put("embedding", [None, *[0.1] * 63]),
+    Raw('{"error": {"code": "overloaded"}}'),
+    Raw('{"data": [{"index": 0, "embedding": [0.1, 0.'),
+    Raw("<html>welcome</html>"),
+    Raw(""),
+    Raw("[]"),
+    Raw("3"),
+    Raw('{"data": 3}'),
+    Raw('{"data": [1, 2, 3]}'),
+    Raw("[" * 100_000),
+    Status(500),
+    Status(504),
+    Reset(),
+]
+"""Each is no good for three texts; what is changed at the second entry is fine where there is only one."""
+
+
+@pytest.mark.parametrize("behaviour", BAD_ANSWERS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_bad_answer_is_asked_for_again(server: EmbeddingServer, endpoint: Make, behaviour: Any, times: int) -> None:
+    server.script.extend([behaviour] * times)
+    encoder = endpoint(expected_dimension=64)
+    np.testing.assert_allclose(encoder.encode(TEXTS[:3]), HashEncoder().encode(TEXTS[:3]), atol=1e-6)
+
+
+class TripsOver(EmbeddingServer):
+    """Answers badly whatever holds one text."""
+
+    def __init__(self, text: str, behaviour: Any) -> None:
+        super().__init__(HashEncoder())
+        self.text, self.behaviour = text, behaviour
+
+    def arrived(self, request: Request) -> Any:
+        super().arrived(request)
+        return self.behaviour if any(self.text in text for text in request.texts) else None
+
+
+@pytest.mark.parametrize("behaviour", [one for one in BAD_ANSWERS if one.__class__ is not Changed])
+def test_a_text_that_is_always_answered_badly_is_refused_alone(endpoint: Make, behaviour: Any) -> None:
+    with TripsOver("number 6", behaviour).running() as server:
+        found = encode_each(endpoint(base_url=server.base_url), TEXTS)
+    assert list(found.refused) == [6]
+    assert all(row is not None for place, row in enumerate(found.rows) if place != 6)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, None])
-def test_a_value_that_is_not_finite_is_an_input_error(server: EmbeddingServer, endpoint: Make, value: Any) -> None:
-    server.always = put("embedding", [value, *[0.1] * 63])
-    with pytest.raises(EncoderInputError, match="not finite for text 2 of 3"):
-        endpoint().encode(TEXTS[:3])
+def test_values_that_are_not_finite_cost_their_text(server: EmbeddingServer, endpoint: Make, value: Any) -> None:
+    with TripsOver("number 1", spoil(value)).running() as server:
+        found = encode_each(endpoint(base_url=server.base_url), TEXTS[:3])
+    assert found.refused == {
+        1: f"encoder endpoint {server.base_url}/embeddings refuses it: a vector that is not finite"
+    }
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-300])
-def test_a_zero_vector_is_an_input_error(server: EmbeddingServer, endpoint: Make, value: float) -> None:
-    server.always = put("embedding", [value] * 64)
-    with pytest.raises(EncoderInputError, match="a zero vector for text 2 of 3"):
-        endpoint().encode(TEXTS[:3])
+def test_a_zero_vector_costs_its_text(endpoint: Make, value: float) -> None:
+    with TripsOver("number 1", spoil(value, 64)).running() as server:
+        found = encode_each(endpoint(base_url=server.base_url), TEXTS[:3])
+    assert found.refused == {1: f"encoder endpoint {server.base_url}/embeddings refuses it: a zero vector"}
+
+
+def spoil(value: Any, times: int = 1) -> Changed:
+    """Spoil the vector of the last text; in these tests that is the one in question, or alone."""
+
+    def change(entries: list[dict[str, Any]]) -> None:
+        for entry in entries[:2][-1:]:
+            entry["embedding"] = [value] * times + [0.1] * (64 - times)
+
+    return Changed(change)
+
+
+def test_a_slow_batch_is_halved_at_once(endpoint: Make, pauses: list[float]) -> None:
+    """A server on a processor takes longer for a batch than anybody waits, each time."""
+    with Slow(5).running() as server:
+        encoder = endpoint(base_url=server.base_url, timeout=0.5, in_flight=1)
+        np.testing.assert_allclose(encoder.encode(TEXTS), HashEncoder().encode(TEXTS), atol=1e-6)
+        assert server.batch_sizes == [10, 1, 5, 5]
+    assert pauses == []
+
+
+class Slow(EmbeddingServer):
+    """Says nothing to requests of more texts than it has time for."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(HashEncoder())
+        self.most = most
+
+    def arrived(self, request: Request) -> Any:
+        super().arrived(request)
+        return Hang() if len(request.texts) > self.most else None
+
+
+def test_an_endpoint_that_gives_zero_vectors_for_everything_blames_no_text(
+    server: EmbeddingServer, endpoint: Make
+) -> None:
+    server.always = Changed(lambda entries: [entry.update(embedding=[0.0] * 64) for entry in entries])
+    with pytest.raises(UnreachableError, match="a zero vector, 3 times in a row"):
+        encode_each(endpoint(attempts=3), TEXTS)
 
 
 def test_a_dimension_other_than_the_configured_one_is_an_error(endpoint: Make) -> None:
@@ -301,7 +446,7 @@ def test_prefixes_are_put_in_front(server: EmbeddingServer, endpoint: Make) -> N
 def test_batches_keep_both_limits_and_every_text(lengths: list[int], most: int, characters: int) -> None:
     settings = EndpointSettings("http://127.0.0.1:9", "m", batch_texts=most, batch_characters=characters)
     texts = [chr(97 + place % 26) * length for place, length in enumerate(lengths)]
-    batches = [batch for _, batch in EndpointEncoder(settings)._batches(texts)]
+    batches = list(EndpointEncoder(settings)._batches(texts))
     assert [text for batch in batches for text in batch] == texts
     for batch in batches:
         assert 0 < len(batch) <= most
@@ -428,6 +573,8 @@ def test_address_and_served_model_are_recorded_beside_the_shape(server: Embeddin
         {"in_flight": 0},
         {"timeout": 0.0},
         {"attempts": 0},
+        {"patience": 0.0},
+        {"longest_pause": 0.0},
         {"dimensions": 0},
         {"max_tokens": -1},
         {"dimensions": 3, "expected_dimension": 4},

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from ragwatch.auditing.window import longest_read
 from ragwatch.encoders import SentenceTransformerSettings, open_encoder
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 from ragwatch.errors import ConfigError, EncoderError, EncoderInputError, MissingExtraError
@@ -313,3 +314,8 @@ def test_settings_of_the_libraries_are_left_as_they_were() -> None:
 
 def test_the_factory_gives_this_encoder() -> None:
     assert isinstance(open_encoder(SentenceTransformerSettings()), SentenceTransformerEncoder)
+
+
+def test_its_window_is_the_one_that_it_reads(minilm: SentenceTransformerEncoder) -> None:
+    assert longest_read(minilm, minilm.max_tokens).whole
+    assert not longest_read(minilm, minilm.max_tokens + 16).whole

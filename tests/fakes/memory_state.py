@@ -93,7 +93,14 @@ class MemoryState:
         return found[0] if len(found) == 1 else None
 
     def quarantine(self, collection: str, documents: Sequence[Quarantined]) -> None:
-        entries = {entry.document: replace(entry, since=entry.since.astimezone(UTC)) for entry in documents}
+        entries = {
+            entry.document: replace(
+                entry,
+                since=entry.since.astimezone(UTC),
+                next_try=entry.next_try and entry.next_try.astimezone(UTC),
+            )
+            for entry in documents
+        }
         self.quarantines.setdefault(collection, {}).update(entries)
 
     def quarantined(self, collection: str) -> dict[str, Quarantined]:

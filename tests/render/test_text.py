@@ -146,6 +146,20 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     "reindex_restored": lambda: reindex_text(
         replace(REINDEX, restored=RESTORED, applied=replace(APPLIED, kept=["p1", "p2"]))
     ),
+    "reindex_set_aside": lambda: reindex_text(
+        replace(
+            REINDEX,
+            verified=False,
+            set_aside={"quarantined": 1, "unreadable": 2},
+            applied=replace(
+                APPLIED, quarantined={"docs:b.md": "the encoder refuses 1 of its 3 chunks"}, partial={"docs:b.md"}
+            ),
+        )
+    ),
+    "reindex_nothing_set_aside": lambda: reindex_text(
+        replace(REINDEX, verified=False, set_aside={"quarantined": 1}, plan=replace(PLAN, changes=()))
+    ),
+    "plan_set_aside": lambda: plan_text(replace(PLAN, changes=()), Estimate(None, None, "USD"), [], {"unreadable": 2}),
     "status": known,
     "history": lambda: history_text(RUNS, NOW),
     "history_empty": lambda: history_text([], NOW),

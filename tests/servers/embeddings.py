@@ -51,6 +51,8 @@ class EmbeddingServer(LoopbackServer[Behaviour]):
         self.refused_text = ""
         """A request with a text that contains it: `refusal`."""
         self.refusal = 400
+        self.counts_tokens: Callable[[tuple[str, ...]], int] | None = None
+        """Where set, what `usage.prompt_tokens` says of the texts of a request."""
         self.requests: list[Request] = []
         self.barrier: threading.Barrier | None = None
         """Where set, requests wait for each other here before they are answered."""
@@ -88,7 +90,8 @@ class EmbeddingServer(LoopbackServer[Behaviour]):
         entries = self.entries(request)
         if behaviour:
             behaviour.change(entries)
-        return Raw(json.dumps({"object": "list", "data": entries, "model": f"{self.model}-0042"}))
+        usage = {"usage": {"prompt_tokens": self.counts_tokens(request.texts)}} if self.counts_tokens else {}
+        return Raw(json.dumps({"object": "list", "data": entries, "model": f"{self.model}-0042", **usage}))
 
     def entries(self, request: Request) -> list[dict[str, Any]]:
         with self._encoding:

@@ -252,7 +252,7 @@ class StateContract:
 
     def test_quarantine_replaces_an_entry(self, state: State) -> None:
         state.quarantine("docs", [Quarantined("docs:a", "r1", "too long", NOW)])
-        newer = Quarantined("docs:a", "r2", "not finite", NOW + MINUTE)
+        newer = Quarantined("docs:a", "r2", "not finite", NOW + MINUTE, ("d1", "d2"), 3, NOW + 2 * MINUTE)
         state.quarantine("docs", [newer])
         assert state.quarantined("docs") == {"docs:a": newer}
 

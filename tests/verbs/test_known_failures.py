@@ -227,7 +227,8 @@ def test_an_unreadable_document_keeps_its_points(bench: Bench) -> None:
     before = texts(bench)
     source = MemorySource(dict(bench.documents), name="docs", unreadable={"d4.md": "permission denied"})
     report = reindex(replace(bench.pipeline, sources=(source,)), limits=bench.limits, holder="t")
-    assert report.verified
+    assert report.reconciled
+    assert (report.verified, report.set_aside) == (False, {"unreadable": 1})
     assert texts(bench) == before
 
 
@@ -265,7 +266,9 @@ def test_a_holder_that_lost_its_lease_writes_nothing_more(bench: Bench) -> None:
 def test_a_document_that_no_store_can_hold_costs_only_itself(bench: Bench, document: Document, reason: str) -> None:
     documents: dict[str, str | Document] = {**bench.documents, "odd.md": document, "new.md": "# New\n\nText."}
     pipeline = replace(bench.pipeline, sources=(MemorySource(documents, name="docs"),))
-    assert reindex(pipeline, limits=bench.limits, holder="t").verified
+    report = reindex(pipeline, limits=bench.limits, holder="t")
+    assert report.reconciled
+    assert not report.verified
     found = scan(pipeline).findings
     assert [(finding.kind, finding.document) for finding in found] == [(Kind.UNREADABLE, "odd.md")]
     assert reason in found[0].reason
