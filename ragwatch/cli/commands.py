@@ -96,11 +96,22 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    # The daemon says it in its log.
+    if context.invoked_subcommand != "daemon" and not {"-q", "--quiet"} & set(sys.argv):
+        _warn_of_variables()
+
+
+def _warn_of_variables() -> None:
+    if any(variable.startswith("RAGWATCH_") for variable in os.environ):
+        from ragwatch.config.environment import passed_over
+
+        for variable in passed_over(os.environ):
+            sys.stderr.write(f"warning: environment variable {variable} names no setting, and is passed over\n")
 
 
 @app.command()

@@ -10,17 +10,15 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ragwatch.config.environment import known_keys, meant_for_us, parts_of
 from ragwatch.config.sections import Config, EncoderConfig
 from ragwatch.errors import ConfigError, NotFoundError
 
 DEFAULT_FILE = "ragwatch.toml"
-PREFIX = "RAGWATCH_"
-NOT_SETTINGS = frozenset({"RAGWATCH_CONFIG"})
-"""Variables of our prefix that are read elsewhere, beside all that begin with RAGWATCH_TEST_."""
 
 
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
@@ -79,13 +77,12 @@ def overlay(values: dict[str, Any], environment: Mapping[str, str]) -> dict[tupl
     """Lay `RAGWATCH_A__B=value` over `values["a"]["b"]`; return which variable set which key.
 
     A value is read as TOML where it is valid TOML (`true`, `5`, `["a"]`), otherwise as a string. Raises
-    `ConfigError` for a variable that names no existing place, so that a misspelt one is not silently without effect.
+    `ConfigError` for a variable that names no existing place, or nearly names a key, so that a misspelt one is not
+    silently without effect. Those that are not meant for us are passed over; see `ragwatch.config.environment`.
     """
     origins: dict[tuple[str, ...], str] = {}
-    for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or variable.startswith("RAGWATCH_TEST_"):
-            continue
-        parts = variable.removeprefix(PREFIX).lower().split("__")
+    for variable in meant_for_us(environment):
+        parts = parts_of(variable)
         place: Any = values
         for part in parts[:-1]:
             place = _descend(place, part, variable)
@@ -129,7 +126,7 @@ def config_error(path: Path, text: str, error: ValidationError, origins: Mapping
 def _describe(location: tuple[str, ...], problem: Any) -> str:
     key = ".".join(location) or "the file"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)
+        near = difflib.get_close_matches(location[-1], known_keys(location[:-1]), n=1)
         return f"{key}: unknown key" + (f'; did you mean "{near[0]}"?' if near else "")
     if problem["type"] == "missing":
         return f"{key}: must be set"
@@ -142,28 +139,6 @@ def _place(found: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that lead to a value; a union's tag ("files") is none of the file's."""
     tagged = len(found) > 2 and found[0] == "sources"
     return tuple(str(part) for number, part in enumerate(found) if not (tagged and number == 2))
-
-
-def _known_keys(location: Sequence[str]) -> list[str]:
-    """Return the keys that a table may have; [] where the place is no table of the configuration."""
-    kinds: list[Any] = [Config]
-    for part in location:
-        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
-    return [name for kind in kinds for model in _models(kind) for name in model.model_fields]
-
-
-def _inside(kind: Any, part: str) -> list[Any]:
-    """Return the types of what lies under a key, or at an index, of a type."""
-    origin = get_origin(kind)
-    if origin in (tuple, list, dict):
-        return [get_args(kind)[1 if origin is dict else 0]]
-    return [model.model_fields[part].annotation for model in _models(kind) if part in model.model_fields]
-
-
-def _models(kind: Any) -> list[type[BaseModel]]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return [kind]
-    return [] if get_origin(kind) in (tuple, list, dict) else [one for arg in get_args(kind) for one in _models(arg)]
 
 
 def line_of(text: str, location: tuple[str, ...]) -> int:

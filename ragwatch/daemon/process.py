@@ -1,6 +1,7 @@
 """The daemon process: attends every configuration, serves its pages, heeds signals, and says that it lives."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from types import FrameType
 
 from ragwatch.app import Settings, load
 from ragwatch.config.daemon import DaemonConfig
+from ragwatch.config.environment import passed_over
 from ragwatch.config.loading import read_secret
 from ragwatch.daemon import systemd
 from ragwatch.daemon.attendant import Attendant, Stop
@@ -78,6 +80,8 @@ def run_daemon(paths: Sequence[Path], *, standby: bool = False) -> int:
     try:
         for path, error in loaded.broken:
             log.error("%s is left out: %s", path, error.fact)
+        for variable in passed_over(os.environ):
+            log.warning("environment variable %s names no setting, and is passed over", variable)
         with _Process(loaded, config, handler, standby=standby) as process:
             return process.run()
     finally:

@@ -204,6 +204,21 @@ def test_an_environment_variable_that_means_nothing(indexed: Workspace) -> None:
     assert 'did you mean "path"?' in outcome.err
 
 
+def test_beside_a_service_of_our_name_commands_work_and_say_nothing(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_SERVICE_HOST", "10.96.0.12")
+    indexed.monkeypatch.setenv("RAGWATCH_PORT", "tcp://10.96.0.12:9464")
+    outcome = indexed.ragwatch("scan")
+    assert (outcome.code, outcome.err) == (ExitCode.DONE, "")
+
+
+def test_a_variable_that_resembles_no_key_is_a_warning(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_RELEASE", "blue")
+    outcome = indexed.ragwatch("scan")
+    assert outcome.code == ExitCode.DONE
+    assert "warning: environment variable RAGWATCH_RELEASE names no setting" in outcome.err
+    assert indexed.ragwatch("scan", "--quiet").err == ""
+
+
 def test_an_environment_variable_overrides_the_file(indexed: Workspace) -> None:
     indexed.monkeypatch.setenv("RAGWATCH_COLLECTION", "other")
     assert indexed.ragwatch("scan", "--json").value["collection"] == "other"
