@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 from ragwatch.config.environment import known_keys, meant_for_us, parts_of
 from ragwatch.config.sections import Config, EncoderConfig
 from ragwatch.errors import ConfigError, NotFoundError
+from ragwatch.words.addresses import Redactor
+from ragwatch.words.json_text import LEVELS, depth_exceeds
 
 DEFAULT_FILE = "ragwatch.toml"
 
@@ -29,6 +31,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     hint = "write one: ragwatch init --source DIR --collection NAME; or name one: --config FILE"
     text, values = read_toml(path, NotFoundError(f"there is no configuration file {path}", hint=hint))
     origins = overlay(values, environment)
+    _refuse_nul(path, text, values, origins)
     try:
         return Config.model_validate(_with_kinds(values))
     except ValidationError as error:
@@ -39,13 +42,19 @@ def read_toml(path: Path, missing: NotFoundError) -> tuple[str, dict[str, Any]]:
     """Return the text of a file, and what it holds. Raises `missing` where there is none, and `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        values = tomllib.loads(text)
+        if depth_exceeds(values, LEVELS):
+            raise RecursionError
     except FileNotFoundError:
         raise missing from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: arrays or tables are nested too deeply", hint="no setting needs that") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    _refuse_nul(path, text, values, {})
+    return text, values
 
 
 class _EncoderFile(BaseModel):
@@ -104,10 +113,31 @@ def _descend(place: Any, part: str, variable: str) -> Any:
     )
 
 
+def _refuse_nul(path: Path, text: str, values: Any, origins: Mapping[tuple[str, ...], str]) -> None:
+    """Raise `ConfigError` for a value with the one character that no path, address or database takes."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    while waiting:
+        location, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*location, str(key)), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*location, str(place)), inner) for place, inner in enumerate(value)]
+        elif isinstance(value, str) and "\0" in value:
+            where = _where(path, text, location, origins)
+            raise ConfigError(
+                f"{where}: {'.'.join(location)} = {value!r}: holds a NUL", hint="leave that character out"
+            )
+
+
+def _where(path: Path, text: str, location: tuple[str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
+    variable = origins.get(location)
+    return f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
+
+
 def _parse(text: str) -> Any:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return text if isinstance(value, dict) else value
 
@@ -116,9 +146,7 @@ def config_error(path: Path, text: str, error: ValidationError, origins: Mapping
     lines = []
     for problem in error.errors(include_url=False):
         location = _place(problem["loc"])
-        variable = origins.get(location)
-        where = f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
-        lines.append(f"{where}: {_describe(location, problem)}")
+        lines.append(f"{_where(path, text, location, origins)}: {_describe(location, problem)}")
     hint = "the keys are explained in the comments that `ragwatch init` writes, and in the README"
     return ConfigError("\n".join(lines), hint=hint)
 
@@ -131,7 +159,10 @@ def _describe(location: tuple[str, ...], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{key}: must be set"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(problem["input"], dict | list) else f" = {problem['input']!r}"
+    given = problem["input"]
+    # Whoever puts a password into an address where none belongs is told so, and not shown it.
+    given = Redactor(given).url if isinstance(given, str) else given
+    shown = "" if isinstance(given, dict | list) else f" = {given!r}"
     return f"{key}{shown}: {message}"
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from ragwatch.render.plain import Text
 from ragwatch.render.text import ago, duration, number
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.daemon.board import Board, JobLine
@@ -25,7 +25,7 @@ def jobs_text(board: Board) -> RenderableType:
     for name in ("job", "schedule", "next", "last", "what"):
         table.add_column(name, overflow="fold")
     for job in board.jobs:
-        table.add_row(job.name, job.schedule, _next(job, board.now), _last(job, board.now), escape(job.summary))
+        table.add_row(job.name, job.schedule, _next(job, board.now), _last(job, board.now), one_line(job.summary))
     return Group(table, *_broken(board), *_attended(board))
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.render.audit import percent
+from ragwatch.render.plain import Text
 from ragwatch.render.text import SHOWN, duration, number
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.corpus.identity import Json
@@ -109,7 +109,7 @@ def _losses_table(report: ProbeReport, *, verbose: bool) -> RenderableType:
     table.add_column("evidence", overflow="fold", ratio=3)
     shown: Sequence[object] = report.losses if verbose else report.losses[:SHOWN]
     for loss in report.losses[: len(shown)]:
-        table.add_row(escape(loss.id), loss.cause.replace("_", " "), escape(loss.fact))
+        table.add_row(one_line(loss.id), loss.cause.replace("_", " "), one_line(loss.fact))
     if len(shown) == len(report.losses):
         return table
     return Group(table, Text(f"… and {len(report.losses) - len(shown):,} more (--verbose shows all)", style="dim"))

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Finding, Severity, Status, counts
+from ragwatch.render.plain import Text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.estimate import Estimate
@@ -79,7 +79,7 @@ def _findings_table(findings: Sequence[Finding], *, verbose: bool) -> Renderable
     shown = findings if verbose else _per_kind(findings)
     for finding in shown:
         table.add_row(
-            Text(str(finding.kind), style=STYLE[finding.severity]), escape(finding.subject), escape(finding.reason)
+            Text(str(finding.kind), style=STYLE[finding.severity]), one_line(finding.subject), one_line(finding.reason)
         )
     summary = ", ".join(f"{count:,} {kind}" for kind, count in counts(findings).items())
     parts: list[RenderableType] = [Text(f"{number(len(findings), 'finding')}: {summary}"), table]
@@ -158,7 +158,7 @@ def _changes_table(plan: Plan) -> RenderableType:
     table.add_column("why", overflow="fold", ratio=3)
     for change in plan.changes[:SHOWN]:
         numbers = (len(change.encode), change.write, change.relabel, len(change.delete))
-        table.add_row(escape(change.id), *(str(n) if n else "·" for n in numbers), escape(change.reason))
+        table.add_row(one_line(change.id), *(str(n) if n else "·" for n in numbers), one_line(change.reason))
     if len(plan.changes) <= SHOWN:
         return table
     return Group(table, Text(f"… and {len(plan.changes) - SHOWN:,} more documents (--json shows all)", style="dim"))
@@ -187,7 +187,7 @@ def reindex_text(report: ReindexReport) -> RenderableType:
         )
     else:
         parts.append(Text.assemble(("NOT VERIFIED", "bold red"), "  run `ragwatch reindex` again for what is left:"))
-        parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
+        parts += [Text(f"  {one_line(line)}") for line in report.remaining[:SHOWN]]
     return Group(*parts)
 
 
@@ -219,7 +219,7 @@ def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
 
 def _what(summary: Mapping[str, Json]) -> str:
     if "error" in summary:
-        return escape(f"{summary.get('step', '')} {summary['error']}".strip())
+        return one_line(f"{summary.get('step', '')} {summary['error']}".strip())
     if "configured" in summary:
         return f"{summary.get('decision')}, level {summary.get('level')}"
     if "step" in summary:

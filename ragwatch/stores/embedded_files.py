@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreBusyError, StoreError
+from ragwatch.words.json_text import parse_json
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -47,7 +48,7 @@ def read_json(path: Path) -> dict[str, Json] | None:
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
-    found = json.loads(text)
+    found = parse_json(text)
     if not isinstance(found, dict):
         raise ValueError("it does not hold a JSON object")
     return found
