@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ragwatch.app import Settings, load
+from ragwatch.config.loading import read_secret
 from ragwatch.errors import ExitCode, RagwatchError
 from ragwatch.ports import Source, Unreadable
 from ragwatch.wiring import make_encoder, make_source, make_state, make_store
@@ -21,7 +22,8 @@ class Check:
     """One thing that was checked."""
 
     name: str
-    outcome: Literal["ok", "failed", "skipped"]
+    outcome: Literal["ok", "warning", "failed", "skipped"]
+    """A warning is for people to decide on; it makes nothing fail."""
     fact: str
     remedy: str = ""
     exit_code: ExitCode = ExitCode.DONE
@@ -41,7 +43,7 @@ def diagnose(config: Path) -> list[Check]:
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
     checks.append(_check("index", lambda: _index(settings)))
-    return checks + _channels(settings)
+    return checks + _channels(settings) + _pages(settings)
 
 
 def _channels(settings: Settings) -> list[Check]:
@@ -54,6 +56,17 @@ def _channels(settings: Settings) -> list[Check]:
         else Check(f"channel {name}", "ok", f"{found}; to send something: ragwatch alerts test {name}")
         for name, found in check_channels(settings)
     ]
+
+
+def _pages(settings: Settings) -> list[Check]:
+    """Say who can see the daemon's pages, where that may surprise."""
+    config = settings.config.daemon
+    try:
+        read_secret(config.token_env, config.token_file, what="daemon.token", base=settings.base)
+    except RagwatchError as error:
+        return [_failed("daemon", error)]
+    fact, _, remedy = config.exposure.partition("; ")
+    return [Check("daemon", "warning", fact, remedy)] if fact else []
 
 
 def exit_code_of(checks: Sequence[Check]) -> int:

@@ -8,7 +8,7 @@ from ragwatch.app.doctor import Check
 from ragwatch.corpus.identity import Json
 from ragwatch.render.plain import Text
 
-STYLE = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+STYLE = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "yellow"}
 
 
 def doctor_text(checks: Sequence[Check]) -> RenderableType:
@@ -24,7 +24,7 @@ def doctor_text(checks: Sequence[Check]) -> RenderableType:
 def doctor_json(checks: Sequence[Check]) -> dict[str, Json]:
     """Return the checks and whether all of them passed."""
     return {
-        "healthy": all(check.outcome == "ok" for check in checks),
+        "healthy": all(check.outcome in ("ok", "warning") for check in checks),
         "checks": [
             {"name": check.name, "outcome": check.outcome, "fact": check.fact, "remedy": check.remedy}
             for check in checks

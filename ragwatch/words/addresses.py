@@ -1,5 +1,6 @@
 """Addresses: which are usable, and keeping passwords, keys and tokens in them out of every message."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
@@ -24,6 +25,23 @@ def is_web_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is given by its number, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by name or number, is this machine as seen from itself."""
+    name = host.strip("[]").lower()
+    if is_ip_address(name):
+        return ipaddress.ip_address(name).is_loopback
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def public_address(url: str) -> str:
