@@ -76,12 +76,18 @@ def reserved_parent(layout: Layout) -> str | None:
     return "meta" if layout is Layout.HAYSTACK else None
 
 
-def labels_of(payload: Mapping[str, Json], layout: Layout) -> Labels | None:
-    """Return the point's reserved fields, or None for a point that ragwatch did not write."""
+def reserved_of(payload: Mapping[str, Json], layout: Layout) -> Mapping[str, Json]:
+    """Return what stands under the reserved key, whatever that is; nothing where it is no object."""
     parent = reserved_parent(layout)
     holder = payload.get(parent) if parent else payload
     found = holder.get(RESERVED) if isinstance(holder, Mapping) else None
-    if not isinstance(found, Mapping) or not isinstance(found.get("doc"), str):
+    return found if isinstance(found, Mapping) else {}
+
+
+def labels_of(payload: Mapping[str, Json], layout: Layout) -> Labels | None:
+    """Return the point's reserved fields, or None for a point that ragwatch did not write."""
+    found = reserved_of(payload, layout)
+    if not isinstance(found.get("doc"), str):
         return None
     occurrence = found.get("n")
     return Labels(

@@ -106,8 +106,7 @@ def _groups_table(report: AuditReport) -> RenderableType:
         table.add_column(name, justify="right")
     for group in report.groups[:SHOWN]:
         points = "?" if group.population is None else f"{group.population:,}"
-        name = one_line(group.name) or "(none)"
-        table.add_row(name, points, f"{group.audited:,}", f"{group.wrong:,}", percent(group.upper))
+        table.add_row(one_line(group.name), points, f"{group.audited:,}", f"{group.wrong:,}", percent(group.upper))
     return table
 
 

@@ -94,7 +94,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
             stopped="proved after 300 chunks: at most 1.00% wrong",
             part=Slice((("source", "handbook"),), datetime(2026, 2, 1, tzinfo=UTC)),
             population=None,
-            groups=(Group("handbook", 900, 250, 0, 0.0119), Group("", None, 50, 1, 0.09)),
+            groups=(Group("handbook", 900, 250, 0, 0.0119), Group("without source", None, 50, 1, 0.09)),
             attestation=replace(SAME, state="first use"),
         )
     ),
