@@ -136,7 +136,7 @@ def audit(pipeline: Pipeline, request: AuditRequest | None = None, *, progress: 
     run = pipeline.state.start_run("audit", pipeline.collection, pipeline.clock())
     with recording_failure(pipeline.state, run, pipeline.clock):
         report = _audit(pipeline, request or AuditRequest(), run, progress)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
+        pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)
     pipeline.state.finish_run(run, "incomplete" if report.unknown else "done", summary, pipeline.clock())

@@ -204,9 +204,9 @@ def reindex(
         believing = replace(pipeline, distrust=None)
         after = report if plan.empty else compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
+        pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     elapsed = time.monotonic() - started
     result = ReindexReport(run, pipeline.collection, plan, applied, after.status, not remaining, remaining, elapsed)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, load, utc_now
+from ragwatch.app.incidents import overdue_after
 from ragwatch.app.jobs import tell
 from ragwatch.daemon.board import Board, read_board
 from ragwatch.daemon.catalogue import make_catalogue
@@ -221,7 +222,7 @@ class Attendant:
         """Read what the status page shows, so that no visitor waits for the database."""
         ledger, now = collection.state, utc_now()
         self.board = read_board(settings, ledger, now, collection.catalogue)
-        self.status = known_status(ledger, collection.name, now).status
+        self.status = known_status(ledger, collection.name, now, overdue=overdue_after(settings.config.daemon)).status
         self.incidents = tuple(one for one in ledger.incidents(collection=collection.name) if one.phase is Phase.OPEN)
 
     def _reloaded(self, settings: Settings, collection: Collection) -> Settings:

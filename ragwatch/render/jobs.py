@@ -10,13 +10,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ragwatch.render.plain import Text
-from ragwatch.render.text import ago, duration, number
+from ragwatch.render.text import ago, duration, number, outcome_text
 from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.daemon.board import Board, JobLine
 
-_STYLE = {"failed": "red", "incomplete": "yellow", "interrupted": "yellow", "done": "green"}
+_STYLE = {
+    "failed": "red",
+    "incomplete": "yellow",
+    "interrupted": "yellow",
+    "not_measured": "yellow",
+    "done": "green",
+}
 
 
 def jobs_text(board: Board) -> RenderableType:
@@ -56,7 +62,7 @@ def _last(job: JobLine, now: datetime) -> Text:
     last = job.last
     error = last.summary.get("error")
     fact = f": {error['fact']}" if isinstance(error, dict) else ""
-    return Text(f"{ago(last.started, now)}, {last.outcome}{fact}", style=_STYLE.get(last.outcome, ""))
+    return Text(f"{ago(last.started, now)}, {outcome_text(last)}{fact}", style=_STYLE.get(last.outcome, ""))
 
 
 def _held(board: Board) -> Iterable[RenderableType]:

@@ -37,7 +37,9 @@ def probe_text(report: ProbeReport, *, verbose: bool = False) -> RenderableType:
     run = report.run
     parts: list[RenderableType] = []
     if report.verdict is None:
-        parts.append(Text.assemble(("NO BASELINE", "bold yellow"), f"  collection {run.collection}"))
+        head = "NOT MEASURED" if report.not_measured else "NO BASELINE"
+        parts.append(Text.assemble((head, "bold yellow"), f"  collection {run.collection}"))
+        parts += [Text(f"  {report.not_measured}")] if report.not_measured else []
     else:
         decision = str(report.verdict.decision).replace("_", " ").upper()
         parts.append(Text.assemble((decision, STYLE[report.verdict.decision]), f"  collection {run.collection}"))
@@ -46,7 +48,7 @@ def probe_text(report: ProbeReport, *, verbose: bool = False) -> RenderableType:
     if report.losses:
         parts += [Text(), _losses_table(report, verbose=verbose)]
     parts += _remarks(report)
-    if report.verdict is None:
+    if report.verdict is None and not report.not_measured:
         parts += [Text(), Text.assemble("Accept it as the baseline: ", ("ragwatch baseline set", "bold"))]
     return Group(*parts)
 
@@ -264,6 +266,8 @@ def judged_text(report: JudgedProbe) -> RenderableType:
     parts += [Text(f"not retrieved: {id}: {why}", style="yellow") for id, why in report.failed.items()]
     if report.gone:
         parts.append(Text(f"{len(report.gone)} not asked, their evidence has left the corpus: ragwatch golden review"))
+    if report.not_measured:
+        parts.append(Text(f"NOT MEASURED  {report.not_measured}", style="bold yellow"))
     if str(report.judged.stopped):
         parts.append(Text(f"Stopped early: {report.judged.detail or report.judged.stopped}", style="bold yellow"))
     parts.append(Text("A judge annotates and decides nothing; it cannot see that a chunk is stale.", style="dim"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragwatch.health.findings import Severity, Status
 from ragwatch.health.incidents import Incident
 from ragwatch.render.plain import page_text
-from ragwatch.render.text import ago, duration, number
+from ragwatch.render.text import ago, duration, number, outcome_text
 
 if TYPE_CHECKING:
     from ragwatch.daemon.board import Board, JobLine
@@ -48,7 +48,14 @@ footer{color:var(--dim);font-size:.85rem}
 """
 
 _TONE = {Status.HEALTHY: "good", Status.DEGRADED: "bad", Status.UNKNOWN: "unsure"}
-_OUTCOME_TONE = {"done": "good", "failed": "bad", "incomplete": "unsure", "interrupted": "unsure", "running": "dim"}
+_OUTCOME_TONE = {
+    "done": "good",
+    "failed": "bad",
+    "incomplete": "unsure",
+    "interrupted": "unsure",
+    "not_measured": "unsure",
+    "running": "dim",
+}
 
 
 def status_page(cards: Sequence[Card], now: datetime) -> str:
@@ -121,7 +128,7 @@ def _job(job: JobLine, now: datetime) -> str:
     last = '<span class="dim">never ran</span>'
     if job.last is not None:
         tone = _OUTCOME_TONE.get(job.last.outcome, "dim")
-        last = f'<span class="{tone}">{page_text(job.last.outcome)}</span> {ago(job.last.started, now)}'
+        last = f'<span class="{tone}">{page_text(outcome_text(job.last))}</span> {ago(job.last.started, now)}'
     missed = f'<span class="unsure"> {job.missed:,} missed in 30 days</span>' if job.missed else ""
     following = _when(job.next, now) if job.next else "never" if job.enabled else "disabled"
     if job.last is not None and job.last.outcome == "running":

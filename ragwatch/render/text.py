@@ -202,7 +202,12 @@ def run_line(run: RunRecord | None, now: datetime) -> str:
         else ""
     )
     extra = "; ".join(part for part in (details, verified or "") if part)
-    return f"{ago(run.started, now)}, {run.outcome}" + (f": {extra}" if extra else "")
+    return one_line(f"{ago(run.started, now)}, {outcome_text(run)}" + (f": {extra}" if extra else ""))
+
+
+def outcome_text(run: RunRecord) -> str:
+    """Return how a run ended, as a person reads it."""
+    return run.outcome.replace("_", " ")
 
 
 def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
@@ -213,13 +218,14 @@ def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
     for name in ("started", "verb", "collection", "outcome", "what"):
         table.add_column(name, overflow="fold")
     for run in runs:
-        table.add_row(ago(run.started, now), run.verb, run.collection, run.outcome, _what(run.summary))
+        row = (ago(run.started, now), run.verb, run.collection, outcome_text(run), _what(run.summary))
+        table.add_row(*map(one_line, row))
     return table
 
 
 def _what(summary: Mapping[str, Json]) -> str:
     if "error" in summary:
-        return one_line(f"{summary.get('step', '')} {summary['error']}".strip())
+        return f"{summary.get('step', '')} {_error(summary)}".strip()
     if "configured" in summary:
         return f"{summary.get('decision')}, level {summary.get('level')}"
     if "step" in summary:
@@ -233,7 +239,19 @@ def _what(summary: Mapping[str, Json]) -> str:
     return f"{summary.get('status', '')}{': ' + shown if shown else ''}"
 
 
+def _error(summary: Mapping[str, Json]) -> str:
+    error = summary["error"]
+    return str(error.get("fact", "")) if isinstance(error, Mapping) else str(error)
+
+
 def _what_was_found(summary: Mapping[str, Json]) -> str:
+    if "error" in summary:
+        return _error(summary)
+    if "decision" in summary and "measures" in summary:
+        decision = str(summary["decision"] or "not compared, there is no baseline").replace("_", " ")
+        return f"not measured: {summary['not_measured']}" if summary.get("not_measured") else decision
+    if summary.get("not_measured"):
+        return f"not measured: {summary['not_measured']}"
     if "audited" in summary:
         return f"{summary.get('wrong')} of {summary['audited']} vectors wrong"
     found = summary.get("counts")
