@@ -51,10 +51,10 @@ class SqlState:
         self._pruning = Pruning(self._database)
 
     def _open(self) -> None:
-        known = self._database.revision()
+        known, where = self._database.revision(), self._database.location
         if known != HEAD and self._database.read_only:
             raise StateReadOnlyError(
-                f"the state database {self._database.location} is read-only and has schema revision {known}, not {HEAD}",
+                f"the state database {where} is read-only, and of schema revision {known}, not {HEAD}",
                 hint="let a command run as a user who may write it: it brings the schema to that revision",
             )
         if known != HEAD:
