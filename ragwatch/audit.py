@@ -32,6 +32,7 @@ from ragwatch.recording import recording_failure
 
 BATCH = 64
 DEFAULT_BOUND = 0.01
+LEAST_CONFIDENCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def audit(pipeline: Pipeline, request: AuditRequest | None = None, *, progress: 
     run = pipeline.state.start_run("audit", pipeline.collection, pipeline.clock())
     with recording_failure(pipeline.state, run, pipeline.clock):
         report = _audit(pipeline, request or AuditRequest(), run, progress)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
+        pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)
     pipeline.state.finish_run(run, "incomplete" if report.unknown else "done", summary, pipeline.clock())
@@ -163,7 +164,7 @@ def _audit(pipeline: Pipeline, request: AuditRequest, run: str, progress: Progre
         )
     sample = _sample(pipeline, request, info)
     attestation = attest(pipeline, progress=progress)
-    examination = Examination(pipeline, info, attestation.tolerance, request.by)
+    examination = Examination(pipeline, info, attestation.tolerance, request.by, sample.strata)
     stopped = ""
     for batch in batched(sample.points, BATCH):
         examination.compare(batch)
@@ -248,8 +249,8 @@ class _Sum:
         if self.request.sequential:
             return sequential_interval(at_most, self._seen, confidence=confidence, population=self._population).high
         if self.sample.strata:
-            # One side of a two-sided interval at twice the error.
-            return stratified(self._strata(), confidence=1 - 2 * (1 - confidence)).high
+            # One side of a two-sided interval at twice the error; of less than all of it.
+            return stratified(self._strata(), confidence=max(1 - 2 * (1 - confidence), LEAST_CONFIDENCE)).high
         return upper_bound(at_most, self._seen, confidence=confidence, population=self._population)
 
     def _estimate(self) -> Estimate:
@@ -283,7 +284,7 @@ class _Sum:
                 confidence=self.request.confidence,
                 population=None if population is None else max(population, n),
             )
-            found.append(Group(name, population, n, wrong, upper))
+            found.append(Group(name or f"without {self.request.by}", population, n, wrong, upper))
         return tuple(found)
 
 

@@ -137,6 +137,10 @@ class RetrieverError(RagwatchError):
     """One question could not be asked, or the answer is no list of passages. Counted as failed, never as found."""
 
 
+class NotMeasuredError(RagwatchError):
+    """Nothing was measured: nobody was asked, or everything that was asked failed. Unknown, and never good."""
+
+
 class StoreError(RagwatchError):
     """The vector store refused an operation or holds something that ragwatch cannot work with."""
 
@@ -149,6 +153,10 @@ class StoreBusyError(StoreError):
 
 class StateError(RagwatchError):
     """The state database is damaged, read-only, full, or of an unknown schema version."""
+
+
+class StateReadOnlyError(StateError):
+    """The state database can be read, and not written."""
 
 
 class ChannelBusyError(RagwatchError):

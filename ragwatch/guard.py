@@ -4,7 +4,6 @@ It needs no state database and no configuration: the collection carries a descri
 texts, which are compared with what the application's own encoder makes of them.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ragwatch.health.descriptor import Agreement, Comparison, EncoderDescriptor,
 from ragwatch.index.encoder_diff import value_words
 from ragwatch.index.spec import Manifest
 from ragwatch.wiring import published_manifest
+from ragwatch.words.json_text import parse_json
 
 _SUMMARY = ("model", "weights", "pooling", "normalise", "query_prompt", "max_length", "dimension")
 _USAGE = "guard(encode, config=FILE), or url= or path= with collection=, or descriptor=FILE"
@@ -112,7 +112,7 @@ def read_descriptor(place: str | Path | Mapping[str, Json] | EncoderDescriptor) 
     if isinstance(place, EncoderDescriptor):
         return place
     try:
-        value = place if isinstance(place, Mapping) else json.loads(Path(place).read_text(encoding="utf-8"))
+        value = place if isinstance(place, Mapping) else parse_json(Path(place).read_text(encoding="utf-8"))
         return EncoderDescriptor.from_json(value)
     except FileNotFoundError:
         raise NotFoundError(

@@ -13,9 +13,15 @@ from ragwatch.ports import RunRecord, State
 from ragwatch.ports.incidents import Ledger
 from ragwatch.watching.notes import STATUS
 
+NOT_MEASURED = "not_measured"
+"""Outcome of a job that had nothing to measure with: no golden queries, no judge."""
 DEEP = "last deep scan"
+PROBE, JUDGE = "last probe", "last judge"
 DEEP_SCAN = "deep_scan"
 """Kind of the note that keeps the newest deep scan; its key is the collection. Hundreds of fast ones come between."""
+
+MEASURES = ("probe", "judge")
+"""Verbs that measure retrieval."""
 
 OVERDUE: Mapping[str, timedelta] = {
     "scan": timedelta(days=1),
@@ -33,7 +39,7 @@ class KnownStatus:
     collection: str
     status: Status
     last: Mapping[str, RunRecord | None]
-    """Newest run per line of the report: scan, deep scan, audit, reindex."""
+    """Newest run per line of the report: scan, deep scan, audit, probe, reindex; judge where there is one."""
     now: datetime
     incidents: tuple[Incident, ...] = ()
     """Those suspected or open, newest first."""
@@ -60,15 +66,22 @@ def known_status(
     audit = next(iter(state.runs(collection=collection, verb="audit", limit=1)), None)
     # An audit that failed or was killed says nothing, and takes nothing back.
     concluded = newest_run(state, collection, "audit", lambda run: "status" in run.summary)
-    last = {"last scan": scan, DEEP: _deep_scan(state, collection), "last audit": audit, "last reindex": repair}
+    deep, probe, judge = _deep_scan(state, collection), *(measurement(state, collection, verb) for verb in MEASURES)
+    last = {"last scan": scan, DEEP: deep, "last audit": audit, PROBE: probe, "last reindex": repair}
+    last |= {JUDGE: judge} if judge else {}
+    probed = newest_run(state, collection, "probe", lambda run: run.outcome == "done")
     switched = _last_switch(state, collection)
-    scan, repair, concluded = (run if run and run.started > switched else None for run in (scan, repair, concluded))
+    scan, repair, concluded, deep, probed = (
+        run if run and run.started > switched else None for run in (scan, repair, concluded, deep, probed)
+    )
     status = _status(scan, repair)
     if concluded is not None and concluded.summary["status"] == str(Status.DEGRADED):
         status = Status.DEGRADED
     incidents = tuple(state.incidents(collection=collection))
     compared = max((run.started for run in (scan, repair) if run), default=None)
-    seen = {"scan": LastLook(compared), "audit": LastLook(concluded.started if concluded else None)}
+    checks = {"audit": concluded, "deep_scan": deep, "probe": probed}
+    seen = {"scan": LastLook(compared)}
+    seen |= {check: LastLook(run.started if run else None) for check, run in checks.items()}
     judged = standing(incidents, seen, {name: overdue[name] for name in seen if name in overdue}, now)
     if judged.status is Status.DEGRADED or status is Status.HEALTHY:
         status = judged.status
@@ -77,6 +90,13 @@ def known_status(
     since = datetime.fromisoformat(str(note.value["since"])) if note is not None and known else None
     left = _set_aside(scan, repair)
     return KnownStatus(collection, status, last, now, incidents, judged.reasons, since, left)
+
+
+def measurement(state: State, collection: str, verb: str) -> RunRecord | None:
+    """Return the newest run that measured or that had nothing to measure with, which only its job can say."""
+    runs, jobs = (state.runs(collection=collection, verb=name, limit=1) for name in (verb, f"job:{verb}"))
+    idle = (run for run in jobs if run.outcome == NOT_MEASURED)
+    return max((*runs, *idle), key=lambda run: run.started, default=None)
 
 
 def newest_run(state: State, collection: str, verb: str, fits: Callable[[RunRecord], bool]) -> RunRecord | None:

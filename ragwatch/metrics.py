@@ -4,7 +4,7 @@ Names follow https://prometheus.io/docs/practices/naming: prefix `ragwatch_`, ba
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from ragwatch.health.findings import Kind, Severity, Status
 from ragwatch.health.incidents import Phase
 from ragwatch.health.objectives import Objective, summarise
 from ragwatch.index.balance import DocumentState, PointKind
-from ragwatch.known import known_status, newest_run
+from ragwatch.known import MEASURES, NOT_MEASURED, OVERDUE, known_status, measurement, newest_run
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
 from ragwatch.totals import Histogram, Totals, totals
@@ -42,6 +42,8 @@ class Exposed:
     circuit_open: bool | None = None
     """Whether its jobs are held back; None where no daemon runs them."""
     objectives: Sequence[Objective] = ()
+    overdue: Mapping[str, timedelta] = field(default_factory=lambda: OVERDUE)
+    """How old the newest conclusion of a check may be."""
 
 
 def render(exposed: Sequence[Exposed], now: datetime) -> bytes:
@@ -87,7 +89,7 @@ class _Facts:
     def __init__(self, one: Exposed, now: datetime) -> None:
         ledger, self.collection, self.now = one.ledger, one.collection, now
         self.exposed = one
-        self.status = known_status(ledger, one.collection, now).status
+        self.status = known_status(ledger, one.collection, now, overdue=one.overdue).status
         self._concluded = {verb: newest_run(ledger, one.collection, verb, _came_to_an_end) for verb in VERBS}
         self.balanced = newest_run(ledger, one.collection, "scan", lambda run: "balance" in run.summary)
         """The newest scan that added up, also where the sums did not come out."""
@@ -124,6 +126,14 @@ def _last_success(fact: _Facts) -> Iterator[Sample]:
         run = fact.concluded(verb)
         if run and run.finished:
             yield (verb,), run.finished.timestamp()
+
+
+def _was_measured(fact: _Facts) -> Iterator[Sample]:
+    for verb in MEASURES:
+        run = measurement(fact.exposed.ledger, fact.collection, verb)
+        if run and run.outcome != "running":
+            idle = run.outcome in (NOT_MEASURED, "failed", "interrupted") or run.summary.get("not_measured")
+            yield (verb,), float(not idle)
 
 
 def _findings(fact: _Facts) -> Iterator[Sample]:
@@ -261,6 +271,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...], Reader], ...] = (
     ),
     ("collection_status", "1 for the status that the collection has.", ("status",), _status),
     ("last_success_timestamp_seconds", "When a verb last came to a conclusion.", ("verb",), _last_success),
+    ("measured", "1 where the newest probe or judgement measured anything, 0 where not.", ("verb",), _was_measured),
     ("documents", "Documents that the newest scan saw in the sources.", (), _number("scan", "documents")),
     ("chunks", "Chunks that the index should hold.", (), _number("scan", "chunks")),
     ("points", "Points that the index holds.", (), _number("scan", "points")),

@@ -18,6 +18,7 @@ from ragwatch.pipeline import Pipeline
 from ragwatch.ports import RunRecord, State
 from ragwatch.ports.incidents import Ledger
 from ragwatch.quarantine import waiting_texts, without_waiting
+from ragwatch.recording import recording_failure
 from ragwatch.reindex import Consent, ReindexReport, reindex
 from ragwatch.scan import ScanReport, scan
 from ragwatch.watching.proposals import DAILY, last_repair, proposal, propose, settle
@@ -89,9 +90,10 @@ def repair_by_policy(
     run = ledger.start_run(VERB, pipeline.collection, now)
     proposed = False
     if verdict.decision is Decision.PROPOSED:
-        notice = proposal(plan, estimate, verdict, limits, now, link=link)
-        repaired = last_repair(ledger.runs(collection=pipeline.collection, verb="reindex"))
-        proposed = propose(ledger, plan, notice, routes, telling=telling, repaired=repaired, now=now, quiet=quiet)
+        with recording_failure(ledger, run, pipeline.clock):
+            notice = proposal(plan, estimate, verdict, limits, now, link=link)
+            repaired = last_repair(ledger.runs(collection=pipeline.collection, verb="reindex"))
+            proposed = propose(ledger, plan, notice, routes, telling=telling, repaired=repaired, now=now, quiet=quiet)
     summary = {**verdict.to_json(), "plan_digest": plan.digest, "proposed": proposed, **_size(plan)}
     ledger.finish_run(run, "done", summary, pipeline.clock())
     repair = None

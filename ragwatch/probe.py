@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ragwatch.corpus.identity import Json, digest_json
-from ragwatch.errors import NotFoundError, OvertakenError, RagwatchError, RetrieverError
+from ragwatch.errors import ExitCode, NotFoundError, OvertakenError, RagwatchError, RetrieverError
 from ragwatch.health.findings import Finding, Kind
 from ragwatch.health.outcomes import Outcome, QueryResult
 from ragwatch.health.power import Power
-from ragwatch.health.regression import power_for
+from ragwatch.health.regression import power_for, too_little
 from ragwatch.health.reruns import discordant, merge
 from ragwatch.health.retrieval import GoldenQuery, RelevantPassage, holds, judge
 from ragwatch.health.verdict import Decision, Verdict
@@ -60,6 +60,24 @@ class ProbeReport:
     similarity: Similarity | None = None
     """How near the retrieved texts come to the evidence in meaning; it decides nothing."""
 
+    @property
+    def not_measured(self) -> str:
+        """Why nothing can be said of retrieval, "" where something can."""
+        return too_little(self.run.results)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command and a job end with.
+
+        A forbidden text that is retrieved is a finding each time, also where the accepted state had it already: it
+        is accepted as a state to compare with, and not as right.
+        """
+        decision = self.verdict.decision if self.verdict else None
+        if decision is Decision.WORSE or any(one.forbidden for one in self.run.results):
+            return ExitCode.FINDINGS
+        unsure = self.not_measured or decision in (Decision.INCONCLUSIVE, Decision.NOT_COMPARABLE)
+        return ExitCode.INCOMPLETE if unsure else ExitCode.DONE
+
     def to_json(self) -> dict[str, Json]:
         run = self.run
         counted = {str(outcome): sum(one.outcome is outcome for one in run.results) for outcome in Outcome}
@@ -70,6 +88,7 @@ class ProbeReport:
             "k": run.k,
             "settings": dict(run.settings),
             "decision": str(self.verdict.decision) if self.verdict else None,
+            "not_measured": self.not_measured,
             "verdict": self.verdict.to_json() if self.verdict else None,
             "against": self.against,
             "unchanged": self.unchanged,
@@ -114,20 +133,25 @@ def probe(
         report = Probing(pipeline, queries, retriever, k, progress, meaning).report(
             run, now.isoformat(timespec="seconds")
         )
-    keep_run(pipeline.state, report.run, pipeline.clock())
+        findings = probe_findings(report)
+        _keep(pipeline, report, findings)
+    summary = {key: value for key, value in report.to_json().items() if key != "results"}
+    summary["found"] = len(findings)
     decided = report.verdict.decision if report.verdict else None
+    unsure = report.not_measured or decided in (Decision.INCONCLUSIVE, Decision.NOT_COMPARABLE)
+    pipeline.state.finish_run(run, "incomplete" if unsure else "done", summary, pipeline.clock())
+    return report
+
+
+def _keep(pipeline: Pipeline, report: ProbeReport, findings: Sequence[Finding]) -> None:
+    """Keep results and findings, and make the run the accepted one where it is as good as that."""
+    keep_run(pipeline.state, report.run, pipeline.clock())
     baseline = read_baseline(pipeline.state, pipeline.collection)
-    if baseline and decided in (Decision.SAME, Decision.IMPROVED):
+    if baseline and report.verdict and report.verdict.decision in (Decision.SAME, Decision.IMPROVED):
         # Where another probe was quicker, its state is as good as ours.
         with suppress(OvertakenError):
             accept_run(pipeline.state, report.run, baseline, pipeline.clock())
-    findings = probe_findings(report)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in findings))
-    summary = {key: value for key, value in report.to_json().items() if key != "results"}
-    summary["found"] = len(findings)
-    incomplete = decided in (Decision.INCONCLUSIVE, Decision.NOT_COMPARABLE)
-    pipeline.state.finish_run(run, "incomplete" if incomplete else "done", summary, pipeline.clock())
-    return report
+    pipeline.state.record_findings(report.run.id, (finding.to_json() for finding in findings))
 
 
 @dataclass

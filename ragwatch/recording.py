@@ -1,7 +1,7 @@
 """How a run that did not come to its end is recorded: by the type of its error, so that nobody has to read texts."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from ragwatch.corpus.identity import Json
@@ -29,5 +29,7 @@ def recording_failure(
         yield
     except BaseException as error:
         outcome = "failed" if isinstance(error, RagwatchError) else "interrupted"
-        state.finish_run(run, outcome, {**(known or {}), **error_json(error)}, clock())
+        # Where the state cannot be written any more, that may be what was raised; it is not to hide it.
+        with suppress(RagwatchError):
+            state.finish_run(run, outcome, {**(known or {}), **error_json(error)}, clock())
         raise

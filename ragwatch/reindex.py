@@ -283,11 +283,11 @@ def reindex(
             after = compare(believing, closely=_touched(plan), progress=progress)
         remaining = _remaining(after, plan, applied)
         _release_settled(pipeline, after)
+        pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     elapsed, left = time.monotonic() - started, after.set_aside
     verified = not (remaining or left)
     done = ReindexReport(run, pipeline.collection, plan, applied, after.status, verified, remaining, elapsed)
     result = replace(done, balance=after.balance, restored=restored, server=after.server, set_aside=left)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result

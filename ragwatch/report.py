@@ -10,7 +10,7 @@ from ragwatch.health.autonomy import Licence, Rules
 from ragwatch.health.findings import Status
 from ragwatch.health.incidents import Incident, Phase
 from ragwatch.health.objectives import Freshness, Objective
-from ragwatch.known import OVERDUE, KnownStatus, known_status
+from ragwatch.known import NOT_MEASURED, OVERDUE, KnownStatus, known_status
 from ragwatch.policy import BY, blocks, current_licence
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Ledger
@@ -79,11 +79,14 @@ class Tally:
     incomplete: int = 0
     failed: int = 0
     missed: int = 0
+    not_measured: int = 0
 
     def add(self, run: RunRecord) -> None:
         count = run.summary.get("missed")
         if run.outcome == "missed":
             self.missed += count if isinstance(count, int) else 1
+        elif run.outcome == NOT_MEASURED:
+            self.not_measured += 1
         elif run.outcome == "done":
             self.done += 1
         elif run.outcome in ("incomplete", "interrupted"):
@@ -92,7 +95,13 @@ class Tally:
             self.failed += 1
 
     def to_json(self) -> dict[str, Json]:
-        return {"done": self.done, "incomplete": self.incomplete, "failed": self.failed, "missed": self.missed}
+        return {
+            "done": self.done,
+            "incomplete": self.incomplete,
+            "failed": self.failed,
+            "missed": self.missed,
+            "not_measured": self.not_measured,
+        }
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """A report as files: the HTML, and beside it the same as JSON."""
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +8,7 @@ from ragwatch.errors import ConfigError
 from ragwatch.render.report import report_html
 from ragwatch.render.report_json import report_json
 from ragwatch.report import Report
+from ragwatch.words.json_text import json_text
 
 
 def write_report(report: Report, path: Path) -> tuple[Path, Path]:
@@ -17,7 +17,7 @@ def write_report(report: Report, path: Path) -> tuple[Path, Path]:
     if beside == path:
         raise ConfigError(f"{path}: the report is HTML, and its JSON stands beside it", hint="--out report.html")
     _replace(path, report_html(report))
-    _replace(beside, json.dumps(report_json(report), indent=1, ensure_ascii=False) + "\n")
+    _replace(beside, json_text(report_json(report), indent=1) + "\n")
     return path, beside
 
 

@@ -101,7 +101,7 @@ def scan(pipeline: Pipeline, *, deep: bool = False, progress: Progress = no_prog
     run = pipeline.state.start_run("scan", pipeline.collection, started)
     with recording_failure(pipeline.state, run, pipeline.clock, {"mode": "deep" if deep else "fast"}):
         report = compare(pipeline, run=run, deep=deep, progress=progress)
-    pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
+        pipeline.state.record_findings(run, (finding.to_json() for finding in report.findings))
     summary = {key: value for key, value in report.to_json().items() if key != "findings"}
     summary["found"] = len(report.findings)
     ended = pipeline.clock()

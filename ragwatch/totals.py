@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import OvertakenError
+from ragwatch.errors import OvertakenError, StateReadOnlyError
 from ragwatch.ports import Note, RunRecord
 from ragwatch.ports.incidents import Lag, Ledger
 
@@ -115,7 +115,7 @@ def totals(ledger: Ledger, collection: str, now: datetime) -> Totals:
     value = {**kept.to_json(), "until": settled.isoformat()}
     if settled > since:
         # Where another process was quicker, it has counted the same.
-        with suppress(OvertakenError):
+        with suppress(OvertakenError, StateReadOnlyError):
             ledger.write_note(KIND, collection, value, now, expected=note.version if note else 0)
     for run in newer:
         kept.add_run(run)

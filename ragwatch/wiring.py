@@ -33,12 +33,15 @@ DEFAULT_CHUNK = 254
 DEFAULT_STATE = "sqlite:///.ragwatch/state.db"
 
 
-def make_state(config: Config, base: Path) -> Ledger:
-    """Open the state database; a relative SQLite path starts at the configuration's folder."""
+def make_state(config: Config, base: Path, *, reading: bool = False) -> Ledger:
+    """Open the state database; a relative SQLite path starts at the configuration's folder.
+
+    `reading` is for those who can do without writing; see `ragwatch.state.open_state`.
+    """
     from ragwatch.state import open_state
 
     url = read_secret(config.state.url_env, None, what="state.url_env", base=base) or config.state.url or DEFAULT_STATE
-    return open_state(_sqlite_under(url, base), process=own_name())
+    return open_state(_sqlite_under(url, base), process=own_name(), reading=reading)
 
 
 def _sqlite_under(url: str, base: Path) -> str:

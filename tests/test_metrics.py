@@ -111,6 +111,33 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[f"ragwatch_{name}", tuple(sorted({"collection": "docs", **labels}.items()))]
 
 
+def test_what_is_overdue_is_unknown_here_too(state: MemoryState) -> None:
+    resolved = MemoryState()
+    ran(resolved, "scan", {"status": "healthy"})
+    later = NOW + timedelta(hours=30)
+    (default,) = (_status_of(Exposed(resolved, "docs"), later),)
+    assert default == "unknown"
+    assert _status_of(Exposed(resolved, "docs", overdue={"scan": timedelta(days=3)}), later) == "healthy"
+
+
+def _status_of(one: Exposed, now: datetime) -> str:
+    families = text_string_to_metric_families(render([one], now).decode())
+    found = [
+        sample.labels["status"]
+        for family in families
+        for sample in family.samples
+        if sample.name == "ragwatch_collection_status" and sample.value == 1
+    ]
+    return found[0]
+
+
+def test_what_measured_nothing_is_no_measurement(state: MemoryState) -> None:
+    assert value(samples(state), "measured", verb="probe") == 1
+    ran(state, "job:probe", {"job": "probe"}, outcome="not_measured", ago=5)
+    assert value(samples(state), "measured", verb="probe") == 0
+    assert value(samples(state), "job_runs_total", job_name="probe", outcome="not_measured") == 1
+
+
 def test_the_newest_conclusions_are_served(state: MemoryState) -> None:
     found = samples(state)
     assert value(found, "documents") == 9

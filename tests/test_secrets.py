@@ -257,6 +257,22 @@ def retriever_with_a_header(scene: Scene) -> None:
 
 
 @part
+def retriever_with_a_password_and_a_key_in_its_address(scene: Scene) -> None:
+    if scene.well:
+        scene.receiver.always = Say(200, '["some text"]')
+    inside = scene.receiver.url.replace("://", f"://user:{scene.secret('RetrieverPassword')}@")
+    url = f"{inside}/ask?key={scene.secret('RetrieverQuery')}"
+    path = scene.configure(f'\n[probe]\nretriever = "http"\nurl = "{url}"\n')
+    (scene.folder / "golden.jsonl").write_text('{"id": "a", "query": "What are refunds?", "document": "refunds.md"}\n')
+    retriever = HttpRetriever(url)
+    scene.seen += [repr(retriever), repr(retriever.settings)]
+    scene.attempt(lambda: retriever.retrieve("question", 3))
+    for command in ("reindex --yes", "probe", "probe --json", "baseline show --json", "history --json", "doctor"):
+        scene.ragwatch(*command.split())
+    path.unlink()
+
+
+@part
 def judge(scene: Scene) -> None:
     url = scene.receiver.url.replace("://", f"://user:{scene.secret('JudgePassword')}@")
     settings = JudgeSettings(

@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ragwatch.errors import ConfigError
+from ragwatch.words.addresses import is_web_address
 
 Kind = Literal["slack", "slack-bot", "webhook", "alertmanager", "pagerduty"]
 
@@ -37,7 +38,7 @@ class ChannelSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url or _DEFAULT_URL.get(self.kind, ""))
-        if not _is_address(self.url):
+        if not is_web_address(self.url):
             raise ConfigError(
                 f"channel {self.name}: what {self.url_name} holds is not an address",
                 hint="it must begin with https:// and have no white space; the value is a secret and not shown",
@@ -65,13 +66,3 @@ class ChannelSettings:
         """Tells whether address or token changed. Slow on purpose: it is stored, and keys can be guessable."""
         secret = "\0".join((self.kind, self.url, self.token, self.slack_channel)).encode("utf-8", "surrogatepass")
         return hashlib.pbkdf2_hmac("sha256", secret, f"ragwatch channel {self.name}".encode(), _ROUNDS, 8).hex()
-
-
-def _is_address(url: str) -> bool:
-    if not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", url):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

@@ -1,6 +1,5 @@
 """Slack by bot token: the first message of an incident shows how it stands, what happened since is in its thread."""
 
-import json
 from collections.abc import Mapping
 
 from ragwatch.alerts import slack_blocks
@@ -10,6 +9,7 @@ from ragwatch.alerts.settings import ChannelSettings
 from ragwatch.alerts.slack import REOPEN
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ChannelBusyError, ChannelClosedError, MessageRefusedError
+from ragwatch.words.json_text import parse_json
 
 _Root = tuple[str, str]
 """Channel and `ts` of a message."""
@@ -148,8 +148,8 @@ def _root(posting: Posting) -> _Root | None:
 def _read(answer: Answer, described: str) -> Mapping[str, Json]:
     """Slack answers most errors with HTTP 200 and "ok": false."""
     try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        said = parse_json(answer.body)
+    except ValueError:
         said = None
     if answer.status == 429 or not isinstance(said, dict):
         check(answer, described)

@@ -1,29 +1,25 @@
-"""Text from outside made fit to be shown: nothing in it can hide, reorder or fake what stands around it."""
+"""Text of messages: cleaned as everywhere (`ragwatch.words.text`), kept from reordering its neighbours, cut to fit."""
 
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
 
-REPLACEMENT = "\ufffd"
-_JOINERS = "\u200c\u200d"
-"""Persian and emoji are written with them."""
-_BREAKS = dict.fromkeys((0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), "\n")
+from ragwatch.words.text import clean, one_line
 
 
 def line(text: str) -> str:
     """Return the text on one line, without control, invisible and reordering characters, and with single blanks."""
-    return isolated(" ".join(_cleaned(text).split()))
+    return isolated(" ".join(clean(text).split()))
 
 
 def lines(text: str) -> str:
     """Return the same with its line breaks kept, as \\n."""
-    whole = _cleaned(text.replace("\r\n", "\n"))
+    whole = clean(text.replace("\r\n", "\n"))
     return "\n".join(isolated(" ".join(part.split())) for part in whole.split("\n")).strip("\n")
 
 
 def code(text: str) -> str:
     """Return something to be typed, on one line, character by character as it is where it can be shown."""
-    return _cleaned(text).replace("\n", " ").strip()
+    return one_line(text).strip()
 
 
 def isolated(text: str) -> str:
@@ -58,21 +54,3 @@ def _cut(text: str, kept: int, escape: Callable[[str], str]) -> str:
     left = text[:kept].rstrip()
     closing = "\u2069" if left.count("\u2068") > left.count("\u2069") else ""
     return f"{escape(left)}{closing}… ({len(text) - kept:,} more characters cut)"
-
-
-def _cleaned(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_shown, text.translate(_BREAKS)))
-
-
-@lru_cache(maxsize=4096)
-def _shown(character: str) -> str:
-    if character == "\n" or character in _JOINERS:
-        return character
-    category = unicodedata.category(character)
-    if category == "Zs" or character == "\t":
-        return " "
-    if category == "Cf":
-        return ""
-    return REPLACEMENT if category in ("Cc", "Cs", "Cn", "Co") else character

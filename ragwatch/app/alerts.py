@@ -198,7 +198,7 @@ def outbox(path: Path, state: MessageState | None, limit: int) -> OutboxView:
     """Return the newest messages of the collection, and how the channels are."""
     settings = load(path)
     collection = settings.config.collection
-    with closing(make_state(settings.config, settings.base)) as ledger:
+    with closing(make_state(settings.config, settings.base, reading=True)) as ledger:
         messages = tuple(ledger.messages(collection=collection, state=state, limit=limit))
         names = {section.name for section in settings.config.alerts.channels} | {one.channel for one in messages}
         circuits = {name: read_circuit(ledger, collection, name) for name in sorted(names)}

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ragwatch.app import Settings, load
+from ragwatch.config.loading import read_secret
 from ragwatch.errors import ExitCode, RagwatchError, RefusedError
 from ragwatch.health.collection_findings import OTHER_COLLECTION
 from ragwatch.ports import Source, Store, Unreadable
@@ -24,6 +25,7 @@ class Check:
 
     name: str
     outcome: Literal["ok", "advice", "failed", "skipped"]
+    """Advice is for people to decide on; it makes nothing fail."""
     fact: str
     remedy: str = ""
     exit_code: ExitCode = ExitCode.DONE
@@ -44,7 +46,7 @@ def diagnose(config: Path) -> list[Check]:
     checks.append(_check("encoder", lambda: _encoder(settings)))
     if checks[-1].outcome == "ok":
         checks.append(_check("chunks", lambda: _chunks(settings)))
-    return checks + _store(settings) + _cluster(settings) + _channels(settings)
+    return checks + _store(settings) + _cluster(settings) + _channels(settings) + _pages(settings)
 
 
 def _cluster(settings: Settings) -> list[Check]:
@@ -93,6 +95,17 @@ def _channels(settings: Settings) -> list[Check]:
         else Check(f"channel {name}", "ok", f"{found}; to send something: ragwatch alerts test {name}")
         for name, found in check_channels(settings)
     ]
+
+
+def _pages(settings: Settings) -> list[Check]:
+    """Say who can see the daemon's pages, where that may surprise."""
+    config = settings.config.daemon
+    try:
+        read_secret(config.token_env, config.token_file, what="daemon.token", base=settings.base)
+    except RagwatchError as error:
+        return [_failed("daemon", error)]
+    fact, _, remedy = config.exposure.partition("; ")
+    return [Check("daemon", "advice", fact, remedy)] if fact else []
 
 
 def exit_code_of(checks: Sequence[Check]) -> int:

@@ -22,6 +22,7 @@ from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.process import own_name
 from ragwatch.published import describe_encoder, republish
 from ragwatch.wiring import encoder_of, make_encoder, published_manifest
+from ragwatch.words.json_text import parse_json
 
 ACCEPTANCE_SAMPLE = 60
 """Stored vectors that are encoded again before an encoder is published as the index's: none wrong is at most 5 %."""
@@ -179,7 +180,7 @@ def _of_index(settings: Settings) -> KnownEncoder:
 def _of_file(path: Path) -> KnownEncoder:
     """Read what `encoder show --out` or `encoder show --json` wrote."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
         shape, recorded = value["shape"], value.get("recorded", {})
         if not (isinstance(shape, dict) and isinstance(recorded, dict)):
             raise ValueError("shape and recorded must be objects")

@@ -1,7 +1,7 @@
 """Incidents, wired from a configuration: catching up, listing, and what a person says of one."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -15,7 +15,7 @@ from ragwatch.app.policy import routes_of
 from ragwatch.config.base import read_duration
 from ragwatch.config.daemon import AlertsConfig, DaemonConfig, MaintenanceConfig
 from ragwatch.cron import Cron
-from ragwatch.errors import ConfigError, NotFoundError, OvertakenError
+from ragwatch.errors import ConfigError, NotFoundError, OvertakenError, StateReadOnlyError
 from ragwatch.health import lifecycle
 from ragwatch.health.incidents import Incident, Phase, Transition
 from ragwatch.health.lifecycle import Rules
@@ -121,12 +121,18 @@ class IncidentHistory:
 
 
 @contextmanager
-def _caught_up(path: Path) -> Iterator[tuple[Ledger, Settings, datetime]]:
+def _caught_up(path: Path, *, reading: bool = True) -> Iterator[tuple[Ledger, Settings, datetime]]:
     """Open the state database, with everything followed that has finished."""
     settings, now = load(path), utc_now()
-    with closing(make_state(settings.config, settings.base)) as ledger:
-        watch(ledger, settings.config.collection, watch_rules(settings), now)
+    with closing(make_state(settings.config, settings.base, reading=reading)) as ledger:
+        follow(ledger, settings, now)
         yield ledger, settings, now
+
+
+def follow(ledger: Ledger, settings: Settings, now: datetime) -> None:
+    """Follow what has finished; where the state cannot be written, it is shown as whoever may write it left it."""
+    with suppress(StateReadOnlyError):
+        watch(ledger, settings.config.collection, watch_rules(settings), now)
 
 
 def current_status(path: Path) -> KnownStatus:
@@ -177,7 +183,7 @@ def resolve(path: Path, prefix: str, by: str, note: str = "") -> Incident:
 
 def _change(path: Path, prefix: str, change: Callable[[Incident, datetime], tuple[Incident, Transition]]) -> Incident:
     """Change an incident, from its newest version, and queue what is to be told of it."""
-    with _caught_up(path) as (ledger, settings, now):
+    with _caught_up(path, reading=False) as (ledger, settings, now):
         for attempt in range(1, ATTEMPTS + 1):
             before = _find(ledger, settings.config.collection, prefix)
             changed, happened = change(before, now)

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import ExitCode, RagwatchError
+from ragwatch.errors import ExitCode, NotMeasuredError, RagwatchError
 from ragwatch.jobs import Job, JobFolder, jobs_folder, read_folder
+from ragwatch.known import NOT_MEASURED
 
 if TYPE_CHECKING:
     from ragwatch.app import Settings
@@ -27,7 +28,7 @@ class Performed:
     """What became of one run of a job."""
 
     outcome: str
-    """"done" (findings are no failure of the job), "incomplete", "failed" or "interrupted"."""
+    """"done" (findings are no failure of the job), "not_measured", "incomplete", "failed" or "interrupted"."""
     exit_code: int
     error: Mapping[str, Json] | None = None
     """type, fact and hint of what it raised."""
@@ -51,6 +52,9 @@ def perform(run: Callable[[], int]) -> Performed:
     """Run a job's function, and say what became of it, whatever it does short of ending the process."""
     try:
         code = int(run())
+    except NotMeasuredError as error:
+        # Nothing failed, and nothing is known: what it needs is not there.
+        return Performed(NOT_MEASURED, int(error.exit_code), _error(error, error.fact, error.hint))
     except RagwatchError as error:
         half = error.exit_code is ExitCode.LEASE_HELD
         return Performed(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragwatch.app import Settings, utc_now
+from ragwatch.app import Settings, golden_path, utc_now
 from ragwatch.config.migration import has_secret, lines_to_change, tables_of, target_config, with_tables
 from ragwatch.config.sections import Config
 from ragwatch.corpus.identity import canonical_json
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ragwatch.migration.plan import MigrationPlan
     from ragwatch.migration.steps import MigrationPorts
     from ragwatch.pipeline import Pipeline, Progress
-
-GOLDEN = "golden.jsonl"
-"""Taken for the golden queries where it lies beside the configuration and no other file is named."""
 
 
 @dataclass
@@ -114,9 +111,11 @@ def _golden(path: Path) -> Sequence[GoldenQuery]:
 def golden_file(settings: Settings, given: Path | None) -> str:
     """Return the file of golden queries as a note keeps it: from the configuration's folder; "" for none.
 
+    The one given, else the one that a probe asks, `probe.golden`.
+
     Raises `NotFoundError` and `ConfigError` where it is not one.
     """
-    path = given.absolute() if given else settings.base / GOLDEN
+    path = given.absolute() if given else golden_path(settings)
     if given is None and not path.is_file():
         return ""
     _golden(path)

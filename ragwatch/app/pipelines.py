@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app.settings import Settings, load, utc_now
+from ragwatch.known import NOT_MEASURED
 from ragwatch.ports import RunRecord, State
 from ragwatch.process import has_ended
 from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store, patience_of
@@ -60,7 +61,7 @@ def open_pipeline(
 def open_state(path: Path) -> Iterator[tuple[State, str]]:
     """Open the state database alone, and yield it with the collection's name."""
     settings = load(path)
-    state = make_state(settings.config, settings.base)
+    state = make_state(settings.config, settings.base, reading=True)
     try:
         yield state, settings.config.collection
     finally:
@@ -70,15 +71,18 @@ def open_state(path: Path) -> Iterator[tuple[State, str]]:
 def past_runs(path: Path, limit: int, *, jobs: bool = False) -> tuple[list[RunRecord], datetime]:
     """Return the newest runs of the collection, and the time; those of jobs, which run the others, only with `jobs`.
 
+    Of jobs that had nothing to measure with there is no other run, so they are always among them.
+
     A run whose process is gone without a word is "killed", as far as that can be known on this host.
     """
     settings = load(path)
-    state = make_state(settings.config, settings.base)
+    state = make_state(settings.config, settings.base, reading=True)
     try:
         # A job's run is beside that of its verb; the rest are those that were missed, or had nothing to do.
         wanted = limit if jobs else 4 * limit + 100
         runs = state.runs(collection=settings.config.collection, limit=wanted)
-        return [as_it_is(run) for run in runs if jobs or not run.verb.startswith("job:")][:limit], utc_now()
+        shown = [run for run in runs if jobs or run.outcome == NOT_MEASURED or not run.verb.startswith("job:")]
+        return [as_it_is(run) for run in shown[:limit]], utc_now()
     finally:
         state.close()
 

@@ -10,6 +10,7 @@ from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.estimate import Estimate, estimate
 from ragwatch.index.guards import Guard
 from ragwatch.index.plan import Plan
+from ragwatch.words.json_text import parse_json
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Pipeline
@@ -49,7 +50,7 @@ def read_plan(path: Path) -> Plan:
     """Read a saved plan. Raises `NotFoundError`, or `ConfigError` where it is no plan or was altered."""
     again = "make a new one: ragwatch plan --out FILE"
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
         plan = Plan.from_json(value["plan"])
         digest = str(value["digest"])
     except FileNotFoundError:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, load, utc_now
 from ragwatch.app.freshness import FreshnessReport, objectives_of
-from ragwatch.app.incidents import overdue_after, watch_rules
+from ragwatch.app.incidents import follow, overdue_after
 from ragwatch.app.policy import PolicyStatus, rules_of
 from ragwatch.ports.incidents import Ledger
 from ragwatch.totals import KIND as TOTALS
 from ragwatch.totals import totals
-from ragwatch.watch import watch
 from ragwatch.watching.freshness import measure_freshness
 from ragwatch.wiring import DEFAULT_STATE, make_state
 
@@ -26,8 +25,8 @@ DAYS = 90
 @contextmanager
 def _followed(settings: Settings, now: datetime) -> Iterator[Ledger]:
     """Open the state database, with everything followed that has finished."""
-    with closing(make_state(settings.config, settings.base)) as ledger:
-        watch(ledger, settings.config.collection, watch_rules(settings), now)
+    with closing(make_state(settings.config, settings.base, reading=True)) as ledger:
+        follow(ledger, settings, now)
         yield ledger
 
 

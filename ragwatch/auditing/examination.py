@@ -1,11 +1,11 @@
 """Comparing stored vectors with what the encoder makes of the stored text, batch by batch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ragwatch.auditing.sampling import field_of
+from ragwatch.auditing.sampling import group_of
 from ragwatch.corpus.identity import normalise
 from ragwatch.health.attribution import Attribution, Cause, Judgement, attribute, judge, text_variants
 from ragwatch.health.audit_findings import AuditedPoint
@@ -44,6 +44,8 @@ class Examination:
     tolerance: Tolerance
     by: str = ""
     """Field to count by."""
+    strata: Collection[str] = ()
+    """The values that the sample was drawn by, where it was."""
     audited: int = 0
     wrong: int = 0
     unknown: int = 0
@@ -98,7 +100,7 @@ class Examination:
         return judge(stored, fresh, tolerance=self.tolerance, norms_matter=norms_matter)[0]
 
     def _group(self, point: StoredPoint) -> str:
-        return field_of(point, self.by, self.pipeline.layout) if self.by else ""
+        return group_of(point, self.by, self.pipeline.layout, self.strata) if self.by else ""
 
     def _audited(self, compared: Compared, judgement: Judgement) -> AuditedPoint:
         layout, payload = self.pipeline.layout, compared.point.payload

@@ -1,13 +1,13 @@
 """Random samples of what an index holds, drawn without reading it: uniform, of a slice, or by strata."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError
-from ragwatch.index.points import Key, StoredPoint, labels_of
+from ragwatch.index.points import Key, StoredPoint, labels_of, reserved_part
 from ragwatch.index.spec import Layout
 from ragwatch.pipeline import batched
 from ragwatch.ports import Store
@@ -75,6 +75,23 @@ def field_of(point: StoredPoint, name: str, layout: Layout) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
+def group_of(point: StoredPoint, by: str, layout: Layout, strata: Collection[str] = ()) -> str:
+    """Return the group that a point is counted in; "" for the points without the field, which are a group too.
+
+    `encoder`, `source` and `month` are what the labels say. Of `strata`, what is none of them belongs to "".
+    """
+    if by == ENCODER:
+        # As the facet counts: also where other labels of the point are no good.
+        part = reserved_part(point.payload, layout)
+        found = part.get("encoder") if isinstance(part, dict) else None
+        name = found if isinstance(found, str) else ""
+    elif by in (SOURCE, MONTH) and labels_of(point.payload, layout) is None:
+        name = ""
+    else:
+        name = field_of(point, by, layout)
+    return name if not strata or name in strata else ""
+
+
 @dataclass
 class Sample:
     """A sample: its points, streamed in random order, and how many there are to draw from."""
@@ -93,14 +110,14 @@ def draw_sample(store: Store, layout: Layout, size: int, *, part: Slice | None =
     """Draw `size` distinct points of the slice at random, or all where it has fewer.
 
     With `by` naming `encoder`, `source` or `month`, every value of that field is drawn from on its own: in proportion,
-    but never fewer than `LEAST`; of a slice, or by another field, the draw is uniform. Months are counted by reading
-    the labels of every point, the others by a facet. Raises `NotFoundError` where no
-    point of the slice turned up.
+    but never fewer than `LEAST`; those without the field are drawn from as one more. Of a slice, or by another field,
+    the draw is uniform. Months are counted by reading the labels of every point, the others by a facet. Raises
+    `NotFoundError` where no point of the slice turned up.
     """
     chosen, total = part or Slice(), _points(store)
-    if by in (ENCODER, SOURCE, MONTH) and chosen.whole:
-        sizes = _populations(store, layout, by)
-        ids = _members(store, layout, chosen, allocate(sizes, size), lambda point: field_of(point, by, layout))
+    if chosen.whole and _countable(store, by):
+        sizes = _populations(store, layout, by, total)
+        ids = _members(store, layout, chosen, allocate(sizes, size), lambda point: group_of(point, by, layout, sizes))
         return Sample(_fetched(store, ids), len(ids), total, sizes)
     if chosen.whole:
         ids = store.sample(size)
@@ -139,19 +156,27 @@ def _points(store: Store) -> int:
     return info.points if info else 0
 
 
-def _populations(store: Store, layout: Layout, by: str) -> dict[str, int]:
-    if by == ENCODER:
-        return store.facet(Key.ENCODER)
+def _countable(store: Store, by: str) -> bool:
+    """Return whether the values of a field can be counted without reading the index, or are worth reading it for."""
+    info = store.describe()
+    key = {ENCODER: Key.ENCODER, SOURCE: Key.DOCUMENT}.get(by)
+    return by == MONTH or (key is not None and info is not None and key in info.indexed_keys)
+
+
+def _populations(store: Store, layout: Layout, by: str, total: int) -> dict[str, int]:
+    """Return how many points have each value, and under "" how many have none."""
     counted: dict[str, int] = {}
     if by == MONTH:
         for point in store.scroll(payload=False):
-            month = field_of(point, MONTH, layout)
+            month = group_of(point, MONTH, layout)
             counted[month] = counted.get(month, 0) + 1
         return counted
-    for key, points in store.facet(Key.DOCUMENT).items():
-        source = key.partition(":")[0]
-        counted[source] = counted.get(source, 0) + points
-    return counted
+    for key, points in store.facet(Key.ENCODER if by == ENCODER else Key.DOCUMENT).items():
+        name = key if by == ENCODER else key.partition(":")[0]
+        counted[name] = counted.get(name, 0) + points
+    # A facet counts no point that lacks the key.
+    without = total - sum(counted.values())
+    return counted | ({"": counted.get("", 0) + without} if without > 0 else {})
 
 
 def _members(

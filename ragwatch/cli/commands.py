@@ -34,6 +34,7 @@ from ragwatch.cli.options import (
 from ragwatch.cli.probe import baseline_app, probe_app
 from ragwatch.cli.report import prune, report
 from ragwatch.errors import ConfigError, ExitCode, RagwatchError
+from ragwatch.words.text import clean, one_line
 
 if TYPE_CHECKING:
     from ragwatch.app import Settings
@@ -85,7 +86,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _complain(fact: str, hint: str) -> None:
-    sys.stderr.write(f"error: {fact}\n" + (f"  next: {hint}\n" if hint else ""))
+    # Further lines stand in: none of them can pass for a message of its own.
+    said = clean(fact).replace("\n", "\n       ")
+    sys.stderr.write(f"error: {said}\n" + (f"  next: {one_line(hint)}\n" if hint else ""))
 
 
 def _version(wanted: bool) -> None:
@@ -96,11 +99,23 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    # The daemon says it in its log.
+    if context.invoked_subcommand != "daemon" and not {"-q", "--quiet"} & set(sys.argv):
+        _warn_of_variables()
+
+
+def _warn_of_variables() -> None:
+    if any(variable.startswith("RAGWATCH_") for variable in os.environ):
+        from ragwatch.config.environment import passed_over
+
+        for variable in passed_over(os.environ):
+            named = f"environment variable {one_line(variable)}"
+            sys.stderr.write(f"warning: {named} names no setting, and is passed over\n")
 
 
 @app.command()

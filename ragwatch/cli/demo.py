@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
@@ -25,9 +24,11 @@ from ragwatch.pipeline import Pipeline
 from ragwatch.probing.runs import accept_baseline
 from ragwatch.process import own_name
 from ragwatch.reindex import plan_repair, reindex
+from ragwatch.render.plain import Text
 from ragwatch.render.probe import baseline_text, probe_text
 from ragwatch.render.text import plan_text, reindex_text, scan_text
 from ragwatch.scan import scan
+from ragwatch.words.text import one_line
 
 EXCERPT = 320
 
@@ -63,9 +64,9 @@ class Stage:
 
     def step(self, title: str) -> None:
         if self.pause and sys.stdin.isatty():
-            self.console.input("[dim]Enter to go on …[/dim]")
+            self.console.input(Text("Enter to go on …", "dim"))
         self.console.print()
-        self.console.print(Rule(f"[bold]{title}[/bold]", align="left"))
+        self.console.print(Rule(Text(title, "bold"), align="left"))
 
 
 def tell(directory: Path | None, *, pause: bool) -> None:
@@ -115,7 +116,6 @@ def _play(directory: Path, fixtures: Path, pause: bool) -> None:
         "  ragwatch audit                                 # are the stored vectors what the encoder makes?\n"
         "  ragwatch golden generate --count 100           # questions of your own, then: ragwatch probe\n"
         "  ragwatch daemon                                # all of it on a schedule, told once where you say",
-        markup=False,
     )
 
 
@@ -138,10 +138,11 @@ def _answer(stage: Stage, pipeline: Pipeline, question: Question, *, judge: bool
     text = text_of(hits[0].payload, pipeline.layout) or "" if hits else ""
     document = str(hits[0].payload.get("document", "")) if hits else "nothing found"
     right = question.quote is not None and normalise(question.quote) in normalise(text)
-    verdict = ("[bold green]RIGHT[/]" if right else "[bold red]WRONG[/]") if judge else ""
-    stage.console.print(f"\n[bold]{escape(question.query)}[/bold]  {verdict}")
+    verdict = ("RIGHT", "bold green") if right else ("WRONG", "bold red")
+    stage.console.print()
+    stage.console.print(Text.assemble((question.query, "bold"), "  ", verdict if judge else ""))
     excerpt = _excerpt(text, question.quote)
-    stage.console.print(Padding(Panel(escape(excerpt), title=escape(document), title_align="left"), (0, 2)))
+    stage.console.print(Padding(Panel(one_line(excerpt), title=Text(document), title_align="left"), (0, 2)))
 
 
 def _excerpt(text: str, quote: str | None) -> str:
@@ -183,7 +184,8 @@ def _probe(stage: Stage) -> None:
 def _accept(stage: Stage) -> None:
     with open_state(stage.settings().path) as (state, collection):
         accepted = accept_baseline(state, collection, None, utc_now())
-    stage.console.print("\n[bold]$ ragwatch baseline set[/bold]")
+    stage.console.print()
+    stage.console.print(Text("$ ragwatch baseline set", "bold"))
     stage.console.print(baseline_text(accepted, accepted))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragwatch.errors import ConfigError
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.cli.terminal import Terminal
@@ -56,7 +57,7 @@ def _ask(
         try:
             changes = acceptance(entry, found) if answer == "a" else rejection() if answer == "r" else {}
         except ConfigError as error:
-            terminal.err.print(f"{error.fact}\n  next: {error.hint}", markup=False)
+            terminal.err.print(f"{one_line(error.fact)}\n  next: {one_line(error.hint)}")
             continue
         if changes:
             _write(path, entry, changes)
@@ -74,4 +75,10 @@ def _edited(entry: "GoldenEntry") -> dict[str, "Json"]:
     from ragwatch.golden.review import EDITABLE, amendment
 
     values = {key: str(entry.fields.get(key) or "") for key in EDITABLE}
-    return amendment({key: str(typer.prompt(key, default=value, err=True)) for key, value in values.items()})
+    return amendment({key: _answered(key, value) for key, value in values.items()})
+
+
+def _answered(key: str, value: str) -> str:
+    """Ask for a value; what stands there now is shown as text, and kept as it is where nothing is typed."""
+    shown = f"{key} [{one_line(value)}]" if value else key
+    return str(typer.prompt(shown, default=value, show_default=False, err=True))

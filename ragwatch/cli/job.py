@@ -55,7 +55,7 @@ def _board(config: "Path") -> "Board":
     from ragwatch.wiring import make_state
 
     settings = load(config)
-    state = make_state(settings.config, settings.base)
+    state = make_state(settings.config, settings.base, reading=True)
     try:
         return read_board(settings, state, utc_now())
     finally:

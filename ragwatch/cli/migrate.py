@@ -25,7 +25,7 @@ R = TypeVar("R", bound="StepReport | None")
 migrate = typer.Typer(help="Move an index to another encoder or chunker without an outage, step by step.")
 
 GoldenOption = Annotated[
-    Path | None, typer.Option("--golden", help="Golden queries for the gate (JSON Lines); default: golden.jsonl.")
+    Path | None, typer.Option("--golden", help="Golden queries for the gate (JSON Lines); default: probe.golden.")
 ]
 HINT = "add --yes; ragwatch migrate status shows it first"
 

@@ -56,9 +56,7 @@ def probe(
     with open_pipeline(config, settings=settings) as pipeline, terminal.progress() as progress:
         report = run_probe(pipeline, settings, golden=golden, k=k, tags=tag or (), progress=progress)
     terminal.result(probe_text(report, verbose=verbose), report.to_json())
-    if report.verdict is None:
-        return ExitCode.FINDINGS if any(result.forbidden for result in report.run.results) else ExitCode.DONE
-    return _code(report.verdict)
+    return report.exit_code
 
 
 def _judged(terminal: "Terminal", settings: "Settings", golden: Path | None, k: int | None, tags: list[str]) -> int:
@@ -68,7 +66,7 @@ def _judged(terminal: "Terminal", settings: "Settings", golden: Path | None, k: 
     with open_pipeline(settings.path, settings=settings) as pipeline, terminal.progress() as progress:
         report = run_judge(pipeline, settings, golden=golden, k=k, tags=tags, progress=progress)
     terminal.result(judged_text(report), report.to_json())
-    return ExitCode.DONE if report.complete else ExitCode.INCOMPLETE
+    return report.exit_code
 
 
 def _code(verdict: "Verdict") -> int:

@@ -1,18 +1,20 @@
 """How the command line speaks: results on stdout, everything else on stderr, progress only to a terminal."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError
+from ragwatch.render.plain import SafeConsole
+from ragwatch.words.json_text import json_text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Progress as ProgressCallback
@@ -31,17 +33,17 @@ class Terminal:
     _bars: Progress | None = None
 
     @property
-    def out(self) -> Console:
-        return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=_width(sys.stdout.isatty()))
+    def out(self) -> SafeConsole:
+        return SafeConsole(sys.stdout, _width(sys.stdout))
 
     @property
-    def err(self) -> Console:
-        return Console(file=sys.stderr, highlight=False, width=_width(sys.stderr.isatty()))
+    def err(self) -> SafeConsole:
+        return SafeConsole(sys.stderr, _width(sys.stderr))
 
     def result(self, text: RenderableType, value: Mapping[str, Json]) -> None:
         """Print a result once: as one JSON object, or as text. Quiet leaves only the exit code and JSON."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(value, indent=2) + "\n")
         elif not self.quiet:
             self.out.print(text)
 
@@ -92,7 +94,7 @@ class Terminal:
         """Ask, and return whether the answer is yes. Raises like `need_input`."""
         self.need_input(hint)
         with self.asking():
-            return typer.confirm(question, err=True)
+            return typer.confirm(one_line(question), err=True)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -104,5 +106,5 @@ class Terminal:
             self._bars.start()
 
 
-def _width(is_terminal: bool) -> int | None:
-    return None if is_terminal else PLAIN_WIDTH
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() else PLAIN_WIDTH

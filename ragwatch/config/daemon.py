@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ragwatch.config.base import Duration, Section, Span, Zone
 from ragwatch.cron import Cron
+from ragwatch.words.addresses import is_loopback
 
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -49,6 +50,11 @@ class DaemonConfig(Section):
     timezone: Zone = "UTC"
     listen: str = "127.0.0.1:9464"
     """Where `/healthz`, `/readyz`, `/metrics` and the status page are served; "" for nowhere."""
+    hosts: tuple[str, ...] = ()
+    """Names by which these may be asked for, beside addresses, localhost and the host of `alerts.link`."""
+    token_env: str | None = None
+    token_file: str | None = None
+    """What holds the token without which the status page and the metrics are not shown."""
     heartbeat_url_env: str | None = None
     """Variable with the URL of a dead man's switch, called while every due job succeeds."""
     heartbeat_every: Duration = timedelta(minutes=5)
@@ -59,6 +65,16 @@ class DaemonConfig(Section):
     log: Literal["console", "json"] = "console"
     schedule: dict[str, ScheduleConfig] = Field(default_factory=dict)
     """Job → its schedule."""
+
+    @property
+    def exposure(self) -> str:
+        """Return what is to be said where anybody in the network sees the pages; "" where that is not so."""
+        if not self.listen or is_loopback(self.listen.rpartition(":")[0]) or self.token_env or self.token_file:
+            return ""
+        return (
+            f"daemon.listen = {self.listen!r}: whoever reaches this address reads the status page and the metrics; "
+            "set daemon.token_env, or let a firewall or a proxy decide"
+        )
 
     @field_validator("listen")
     @classmethod

@@ -10,17 +10,17 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ragwatch.config.environment import known_keys, meant_for_us, parts_of
 from ragwatch.config.sections import Config, EncoderConfig
 from ragwatch.errors import ConfigError, NotFoundError
+from ragwatch.words.addresses import Redactor
+from ragwatch.words.json_text import LEVELS, depth_exceeds
 
 DEFAULT_FILE = "ragwatch.toml"
-PREFIX = "RAGWATCH_"
-NOT_SETTINGS = frozenset({"RAGWATCH_CONFIG"})
-"""Variables of our prefix that are read elsewhere, beside all that begin with RAGWATCH_TEST_."""
 
 
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
@@ -31,6 +31,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     hint = "write one: ragwatch init --source DIR --collection NAME; or name one: --config FILE"
     text, values = read_toml(path, NotFoundError(f"there is no configuration file {path}", hint=hint))
     origins = overlay(values, environment)
+    _refuse_nul(path, text, values, origins)
     try:
         return Config.model_validate(_with_kinds(values))
     except ValidationError as error:
@@ -41,13 +42,19 @@ def read_toml(path: Path, missing: NotFoundError) -> tuple[str, dict[str, Any]]:
     """Return the text of a file, and what it holds. Raises `missing` where there is none, and `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        values = tomllib.loads(text)
+        if depth_exceeds(values, LEVELS):
+            raise RecursionError
     except FileNotFoundError:
         raise missing from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: arrays or tables are nested too deeply", hint="no setting needs that") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    _refuse_nul(path, text, values, {})
+    return text, values
 
 
 class _EncoderFile(BaseModel):
@@ -79,13 +86,12 @@ def overlay(values: dict[str, Any], environment: Mapping[str, str]) -> dict[tupl
     """Lay `RAGWATCH_A__B=value` over `values["a"]["b"]`; return which variable set which key.
 
     A value is read as TOML where it is valid TOML (`true`, `5`, `["a"]`), otherwise as a string. Raises
-    `ConfigError` for a variable that names no existing place, so that a misspelt one is not silently without effect.
+    `ConfigError` for a variable that names no existing place, or nearly names a key, so that a misspelt one is not
+    silently without effect. Those that are not meant for us are passed over; see `ragwatch.config.environment`.
     """
     origins: dict[tuple[str, ...], str] = {}
-    for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or variable.startswith("RAGWATCH_TEST_"):
-            continue
-        parts = variable.removeprefix(PREFIX).lower().split("__")
+    for variable in meant_for_us(environment):
+        parts = parts_of(variable)
         place: Any = values
         for part in parts[:-1]:
             place = _descend(place, part, variable)
@@ -107,10 +113,31 @@ def _descend(place: Any, part: str, variable: str) -> Any:
     )
 
 
+def _refuse_nul(path: Path, text: str, values: Any, origins: Mapping[tuple[str, ...], str]) -> None:
+    """Raise `ConfigError` for a value with the one character that no path, address or database takes."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    while waiting:
+        location, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*location, str(key)), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*location, str(place)), inner) for place, inner in enumerate(value)]
+        elif isinstance(value, str) and "\0" in value:
+            where = _where(path, text, location, origins)
+            raise ConfigError(
+                f"{where}: {'.'.join(location)} = {value!r}: holds a NUL", hint="leave that character out"
+            )
+
+
+def _where(path: Path, text: str, location: tuple[str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
+    variable = origins.get(location)
+    return f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
+
+
 def _parse(text: str) -> Any:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return text if isinstance(value, dict) else value
 
@@ -119,9 +146,7 @@ def config_error(path: Path, text: str, error: ValidationError, origins: Mapping
     lines = []
     for problem in error.errors(include_url=False):
         location = _place(problem["loc"])
-        variable = origins.get(location)
-        where = f"environment variable {variable}" if variable else f"{path}:{line_of(text, location)}"
-        lines.append(f"{where}: {_describe(location, problem)}")
+        lines.append(f"{_where(path, text, location, origins)}: {_describe(location, problem)}")
     hint = "the keys are explained in the comments that `ragwatch init` writes, and in the README"
     return ConfigError("\n".join(lines), hint=hint)
 
@@ -129,12 +154,15 @@ def config_error(path: Path, text: str, error: ValidationError, origins: Mapping
 def _describe(location: tuple[str, ...], problem: Any) -> str:
     key = ".".join(location) or "the file"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)
+        near = difflib.get_close_matches(location[-1], known_keys(location[:-1]), n=1)
         return f"{key}: unknown key" + (f'; did you mean "{near[0]}"?' if near else "")
     if problem["type"] == "missing":
         return f"{key}: must be set"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(problem["input"], dict | list) else f" = {problem['input']!r}"
+    given = problem["input"]
+    # Whoever puts a password into an address where none belongs is told so, and not shown it.
+    given = Redactor(given).url if isinstance(given, str) else given
+    shown = "" if isinstance(given, dict | list) else f" = {given!r}"
     return f"{key}{shown}: {message}"
 
 
@@ -142,28 +170,6 @@ def _place(found: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that lead to a value; a union's tag ("files") is none of the file's."""
     tagged = len(found) > 2 and found[0] == "sources"
     return tuple(str(part) for number, part in enumerate(found) if not (tagged and number == 2))
-
-
-def _known_keys(location: Sequence[str]) -> list[str]:
-    """Return the keys that a table may have; [] where the place is no table of the configuration."""
-    kinds: list[Any] = [Config]
-    for part in location:
-        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
-    return [name for kind in kinds for model in _models(kind) for name in model.model_fields]
-
-
-def _inside(kind: Any, part: str) -> list[Any]:
-    """Return the types of what lies under a key, or at an index, of a type."""
-    origin = get_origin(kind)
-    if origin in (tuple, list, dict):
-        return [get_args(kind)[1 if origin is dict else 0]]
-    return [model.model_fields[part].annotation for model in _models(kind) if part in model.model_fields]
-
-
-def _models(kind: Any) -> list[type[BaseModel]]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return [kind]
-    return [] if get_origin(kind) in (tuple, list, dict) else [one for arg in get_args(kind) for one in _models(arg)]
 
 
 def line_of(text: str, location: tuple[str, ...]) -> int:

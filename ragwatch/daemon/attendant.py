@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragwatch.app import Settings, load, utc_now
+from ragwatch.app.incidents import overdue_after
 from ragwatch.app.jobs import tell
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.board import Board, read_board
@@ -224,7 +225,7 @@ class Attendant:
         """Read what the status page shows, so that no visitor waits for the database."""
         ledger, now = collection.state, utc_now()
         self.board = read_board(settings, ledger, now, collection.catalogue)
-        self.status = known_status(ledger, collection.name, now).status
+        self.status = known_status(ledger, collection.name, now, overdue=overdue_after(settings.config.daemon)).status
         self._name_server(ledger, collection.name)
         self.incidents = tuple(one for one in ledger.incidents(collection=collection.name) if one.phase is Phase.OPEN)
 

@@ -17,6 +17,7 @@ from ragwatch.daemon.roster import Catalogue, Listed, Runner, Running
 from ragwatch.daemon.timetable import Absence, Mark, Occasion, newest_due, next_due, occasion
 from ragwatch.daemon.triggers import span
 from ragwatch.errors import ExitCode
+from ragwatch.known import NOT_MEASURED
 from ragwatch.ports.incidents import Ledger
 
 SCHEDULE = "schedule"
@@ -220,7 +221,9 @@ class Collection:
         if work.warned:
             self.state.remove_note(JOB_FILE, f"{self.name}/{job} (running)")
         self._judge(work, done, now)
-        self.worst = max(self.worst, 0 if done.outcome == "done" else done.exit_code)
+        # That a job had nothing to measure with is no failure of it, and kept and shown as what it is.
+        fine = done.outcome in ("done", NOT_MEASURED)
+        self.worst = max(self.worst, 0 if fine else done.exit_code)
         pause = self._again(job, done)
         if pause:
             self._not_before[job] = now + pause
@@ -231,7 +234,7 @@ class Collection:
         self.work = None
         self.finished += 1
         fact = f": {done.error['fact']}" if done.error else ""
-        level = logging.INFO if done.outcome == "done" else logging.WARNING
+        level = logging.INFO if fine else logging.WARNING
         log.log(
             level, "job %s %s%s", job, done.outcome, fact, extra={"job": job, "run": work.run, "collection": self.name}
         )

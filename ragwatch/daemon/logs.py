@@ -1,6 +1,5 @@
 """What the daemon says on stderr: one line per event, for people or as JSON, and never a secret."""
 
-import json
 import logging
 import os
 import sys
@@ -11,6 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
+
+from ragwatch.words.json_text import json_text
+from ragwatch.words.text import clean, one_line
 
 LABELS = ("collection", "job", "run")
 MASK = "***"
@@ -35,13 +37,15 @@ class _Redacted(logging.Formatter):
 
     def line(self, moment: datetime, level: str, text: str, labels: dict[str, str]) -> str:
         shown = " ".join(f"{name}={value}" for name, value in labels.items())
-        return f"{moment:%Y-%m-%dT%H:%M:%SZ} {level:<7} {text}" + (f"  [{shown}]" if shown else "")
+        # Further lines, of a traceback, stand in: none of them can pass for an entry of its own.
+        said = clean(text).replace("\n", "\n    ")
+        return f"{moment:%Y-%m-%dT%H:%M:%SZ} {level:<7} {said}" + (f"  [{one_line(shown)}]" if shown else "")
 
 
 class _AsJson(_Redacted):
     def line(self, moment: datetime, level: str, text: str, labels: dict[str, str]) -> str:
         value = {"time": moment.isoformat(timespec="milliseconds"), "level": level, **labels}
-        return json.dumps({**value, "message": text}, ensure_ascii=False)
+        return json_text({**value, "message": text})
 
 
 def start_logging(form: Literal["console", "json"]) -> logging.Handler:

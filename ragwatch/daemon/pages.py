@@ -28,9 +28,12 @@ def _health(attendants: Sequence[Attendant]) -> Page:
 
 
 def _ready(attendants: Sequence[Attendant]) -> Page:
-    """Ready: at least one collection is ours, its state database answers, its jobs are loaded."""
+    """Ready: at least one collection is ours, its state database answers, its jobs are loaded.
+
+    Says of each what its status is too; that decides nothing here.
+    """
     held = [one.name for one in attendants if one.held and one.board is not None]
-    lines = [f"{one.name}: {_condition(one)}" for one in attendants]
+    lines = [f"{one.name}: {_condition(one)}; {one.status}" for one in attendants]
     return text_page(200 if held else 503, "\n".join(lines))
 
 
@@ -42,6 +45,7 @@ def _condition(one: Attendant) -> str:
 
 def _metrics(attendants: Sequence[Attendant]) -> Page:
     from ragwatch.app.freshness import objectives_of
+    from ragwatch.app.incidents import overdue_after
     from ragwatch.metrics import CONTENT_TYPE, Exposed, render
 
     with ExitStack() as open_states:
@@ -57,7 +61,8 @@ def _metrics(attendants: Sequence[Attendant]) -> Page:
                 continue
             open_states.callback(ledger.close)
             circuit = one.board.circuit.open if one.board is not None else None
-            exposed.append(Exposed(ledger, config.collection, config.encoder.model, circuit, objectives_of(config)))
+            known = (ledger, config.collection, config.encoder.model, circuit, objectives_of(config))
+            exposed.append(Exposed(*known, overdue_after(config.daemon)))
         return Page(200, render(exposed, utc_now()), CONTENT_TYPE)
 
 

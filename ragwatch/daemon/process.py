@@ -1,6 +1,7 @@
 """The daemon process: attends every configuration, serves its pages, heeds signals, and says that it lives."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from types import FrameType
 
 from ragwatch.app import Settings, load
 from ragwatch.config.daemon import DaemonConfig
+from ragwatch.config.environment import passed_over
 from ragwatch.config.loading import read_secret
 from ragwatch.daemon import systemd
 from ragwatch.daemon.attendant import Attendant, Stop
@@ -19,6 +21,7 @@ from ragwatch.daemon.lease import make_holder
 from ragwatch.daemon.logs import hide, secrets_of, start_logging, stop_logging
 from ragwatch.daemon.memory import freeze_what_is_loaded, share_one_heap
 from ragwatch.daemon.pages import pages_of
+from ragwatch.daemon.visitors import host_of_url
 from ragwatch.daemon.web import Web
 from ragwatch.errors import ConfigError, ExitCode, LeaseHeldError, RagwatchError
 
@@ -78,6 +81,8 @@ def run_daemon(paths: Sequence[Path], *, standby: bool = False) -> int:
     try:
         for path, error in loaded.broken:
             log.error("%s is left out: %s", path, error.fact)
+        for variable in passed_over(os.environ):
+            log.warning("environment variable %s names no setting, and is passed over", variable)
         with _Process(loaded, config, handler, standby=standby) as process:
             return process.run()
     finally:
@@ -105,6 +110,10 @@ class _Process:
         for settings in loaded.settings:
             self._hide(settings)
         self._heartbeat = self._make_heartbeat(loaded.settings[0])
+        base = loaded.settings[0].base
+        self._token = read_secret(config.token_env, config.token_file, what="daemon.token", base=base)
+        links = (settings.config.alerts.link or "" for settings in loaded.settings)
+        self._hosts = [*config.hosts, *(host_of_url(link) for link in links)]
         self._signals: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "_Process":
@@ -163,7 +172,7 @@ class _Process:
         if not self._config.listen:
             return
         try:
-            self._web = Web(self._config.listen, pages_of(self.attendants))
+            self._web = Web(self._config.listen, pages_of(self.attendants), hosts=self._hosts, token=self._token)
         except ConfigError as error:
             if not self._standby:
                 raise
@@ -172,6 +181,8 @@ class _Process:
             return
         self._web.start()
         log.info("serving %s", self._web.address)
+        if self._config.exposure:
+            log.warning("%s", self._config.exposure)
 
     def _turn(self) -> None:
         every = systemd.watchdog_s()

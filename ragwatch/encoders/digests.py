@@ -39,7 +39,7 @@ class FileDigests:
     def _read(self) -> dict[str, object]:
         try:
             known = json.loads(self._file.read_text("utf-8")) if self._file else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
 

@@ -18,6 +18,7 @@ from ragwatch.encoders.endpoint_answer import Answer, BadAnswerError, error_code
 from ragwatch.encoders.retries import is_passing
 from ragwatch.encoders.settings import EndpointSettings
 from ragwatch.errors import EncoderError, EncoderUnreachableError
+from ragwatch.words.addresses import public_address
 
 _REFUSED_INPUT = (400, 413, 422)
 _REFUSED_CREDENTIALS = (401, 403)
@@ -162,7 +163,7 @@ def _address(settings: EndpointSettings) -> tuple[str, str, httpx.BasicAuth | No
     if parts.username and not settings.api_key:
         auth = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
     url = urlunsplit((parts.scheme, host, path, parts.query, ""))
-    return url, urlunsplit((parts.scheme, host, path, "", "")), auth
+    return url, public_address(url), auth
 
 
 def _secrets(settings: EndpointSettings) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """What a saved sentence-transformers model is, read from its files: no weights in memory, no torch."""
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import EncoderError
+from ragwatch.words.json_text import parse_json
 
 JsonObject = dict[str, Json]
 
@@ -234,7 +234,7 @@ def _shapes(path: Path) -> list[list[int]]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, 100_000_000)))
+            header = parse_json(file.read(min(length, 100_000_000)))
         return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, KeyError, AttributeError, struct.error) as error:
         raise EncoderError(f"{path} is not a safetensors file ({error})", hint="fetch the model again") from error
@@ -257,7 +257,7 @@ def _object(path: Path, *, missing_ok: bool = False) -> JsonObject:
 
 def _json(path: Path) -> Json:
     try:
-        value: Json = json.loads(path.read_text("utf-8"))
+        value: Json = parse_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise EncoderError(
             f"{path.parent} is no sentence-transformers model: it has no {path.name}",

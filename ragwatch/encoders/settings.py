@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from ragwatch.errors import ConfigError
+from ragwatch.words.addresses import is_web_address
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -133,12 +133,7 @@ class EndpointSettings:
                 raise ConfigError(f"the value of {name} holds characters that an HTTP header cannot carry")
 
     def _check_url(self) -> None:
-        try:
-            parts = urlsplit(self.base_url)
-            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            fine = False
-        if not fine:
+        if not is_web_address(self.base_url):
             raise ConfigError(
                 "base_url is not an http or https address",
                 hint='give it as in base_url = "https://api.openai.com/v1"',

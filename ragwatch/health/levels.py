@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Tolerance:
     """Cosine distances (1 - cosine) between two encodings of the same text.
 
-    Up to `warn` a distance is the encoder's own noise; up to `page` it is precision, shown and harmless; above
-    `page` the vector counts as wrong.
+    Up to `warn` a distance is the encoder's own noise; up to `page` it is precision, shown and no finding,
+    though near ties may change places (docs/encoder-drift.md); above `page` the vector counts as wrong.
     """
 
     noise: float

@@ -20,10 +20,10 @@ EXPLAINS: Mapping[str, Cause] = {
 
 
 def probed(look: Look) -> tuple[Observation, ...]:
-    decision = look.summary.get("decision")
-    if decision in ("inconclusive", "not_comparable"):
+    decision, idle = look.summary.get("decision"), look.summary.get("not_measured")
+    if decision in ("inconclusive", "not_comparable") or (decision is None and idle):
         said = json_object(look.summary.get("verdict")).get("reasons")
-        reasons = tuple(str(one) for one in said) if isinstance(said, list) else ()
+        reasons = tuple(str(one) for one in said) if isinstance(said, list) else (str(idle),) if idle else ()
         summary = f"the probe can say nothing: {'; '.join(reasons) or decision}"
         command = "ragwatch baseline set" if decision == "not_comparable" else "ragwatch probe"
         failed = Problem(Cause.CHECK_FAILED, (("check", "probe"),), Severity.WARNING, summary, command=command)

@@ -91,6 +91,18 @@ def decide(
     return _verdict(seen, Decision.SAME, ["no comparison calls a difference"])
 
 
+def too_little(results: Sequence[QueryResult], *, rule: Rule = DEFAULT) -> str:
+    """Say why a run measures too little for anything to be concluded from it, or compared with it; "" where it does."""
+    asked = [one for one in results if one.outcome is not Outcome.EVIDENCE_GONE]
+    failed = [one for one in asked if _failed(one)]
+    if not asked:
+        return "no query was asked whose evidence is in the corpus"
+    if len(failed) > rule.errors * len(asked):
+        why = f", the first because {failed[0].reason}" if failed[0].reason else ""
+        return f"{len(failed)} of {len(asked)} queries failed, more than {rule.errors:.0%}{why}"
+    return ""
+
+
 def power_for(results: Sequence[QueryResult], *, rule: Rule = DEFAULT, churn: float = CHURN) -> Power:
     """Return what the set behind a run could see on hit@k, from its scored queries."""
     scored = [one for one in results if one.outcome.scored and one.unit]
@@ -273,13 +285,9 @@ def _smallest(pairs: Sequence[Pair], rule: Rule) -> float:
 
 def _unknown(now: Runs, earlier: Mapping[str, Runs], pairs: Mapping[str, Sequence[Pair]], rule: Rule) -> list[str]:
     """Say why nothing can be concluded; nothing said means that something can."""
-    asked = [one for one in now.values() if one.outcome is not Outcome.EVIDENCE_GONE]
-    failed = sum(_failed(one) for one in asked)
-    if not asked:
-        return ["no query was asked whose evidence is in the corpus"]
-    if failed > rule.errors * len(asked):
-        return [f"{failed} of {len(asked)} queries failed, more than {rule.errors:.0%}"]
-    measured = [one for one in asked if one.unit]
+    if little := too_little(list(now.values()), rule=rule):
+        return [little]
+    measured = [one for one in now.values() if one.outcome is not Outcome.EVIDENCE_GONE and one.unit]
     for against, results in earlier.items():
         unpaired = sum(_failed(results[one.id]) for one in measured if one.outcome.scored)
         if unpaired > rule.errors * len(measured):

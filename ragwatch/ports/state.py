@@ -37,7 +37,7 @@ class RunRecord:
     started: datetime
     finished: datetime | None
     outcome: str
-    """"running", "done", "incomplete", "refused", "failed", "interrupted"."""
+    """"running", "done", "incomplete", "refused", "failed", "interrupted"; of jobs also "missed", "not_measured"."""
     summary: Mapping[str, Json]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, NotFoundError, OvertakenError
 from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
+from ragwatch.words.json_text import parse_json
 
 FIELDS = 'a golden query looks like {"id": "…", "query": "…", "document": "path", "quote": "…", "tags": ["…"]}'
 FURTHER = 'further passages look like "also": [{"document": "path", "quote": "…"}]'
@@ -241,7 +242,7 @@ def entry_of(where: str, value: Mapping[str, Json]) -> GoldenEntry:
 
 def _object(where: str, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError as error:
         raise ConfigError(f"{where}: not valid JSON: {error}", hint=FIELDS) from None
     if not isinstance(value, dict):

@@ -5,7 +5,6 @@ Nothing is matched and nothing dropped here: a row that is no question becomes a
 
 import ast
 import csv
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import ConfigError, NotFoundError
 from ragwatch.probes.qrels import Judgements, read_qrels, read_topics
+from ragwatch.words.json_text import parse_json
 
 COLUMNS = ("id", "query", "document", "quote", "source", "answer", "tags", "guards", "forbidden")
 """Columns of a CSV file that mean something; others are kept as they are. Tags are separated by semicolons."""
@@ -185,7 +185,7 @@ def _ragas_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from json_lines(path)
         return
     try:
-        value = json.loads(_text(path))
+        value = parse_json(_text(path))
     except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
     if isinstance(value, dict):
@@ -206,11 +206,11 @@ def _first(row: Mapping[str, Any], *names: str) -> Any:
 def _texts(value: Any) -> list[str]:
     """Read a list of texts; pandas writes one into CSV as Python's own notation."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        for read in (json.loads, ast.literal_eval):
+        for read in (parse_json, ast.literal_eval):
             try:
                 value = read(value)
                 break
-            except (ValueError, SyntaxError):
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
     if isinstance(value, str):
         value = [value]
@@ -276,7 +276,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 if not line.strip():
                     continue
                 try:
-                    value = json.loads(line)
+                    value = parse_json(line)
                 except ValueError as error:
                     raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from None
                 if not isinstance(value, dict):

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 from ragwatch.errors import ConfigError
+from ragwatch.words.addresses import is_web_address
 
 AnswerFormat = Literal["json_object", "json_schema", "text"]
 
@@ -42,12 +42,7 @@ class JudgeSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", self.api_key.strip())
-        try:
-            parts = urlsplit(self.base_url)
-            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            fine = False
-        if not fine:
+        if not is_web_address(self.base_url):
             raise ConfigError("judge base_url is not an http or https address")
         if not (self.api_key.isascii() and self.api_key.isprintable()):
             raise ConfigError("the judge's API key holds characters that an HTTP header cannot carry")

@@ -22,6 +22,7 @@ from ragwatch.probes.judge_answer import JudgeFailedError, Reply, read_reply, re
 from ragwatch.probes.judge_cache import AnswerCache, key_of
 from ragwatch.probes.judge_limits import Budget, OverBudgetError, Pace, estimate
 from ragwatch.probes.ragas_types import Reason, Usage
+from ragwatch.words.addresses import public_address
 
 GIVE_UP_AFTER = 5
 """Questions in a row, each with all its retries, that the endpoint leaves unanswered: then nothing more is asked."""
@@ -261,11 +262,9 @@ class JudgeClient:
 
     def _key(self, question: Question, body: dict[str, Json]) -> str:
         """Digest what shapes the answer: the whole body, who is asked, for what, and which repeat it is."""
-        parts = urlsplit(self.settings.base_url)
-        who = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         return key_of(
             {
-                "base_url": who,
+                "base_url": public_address(self.settings.base_url),
                 "body": body,
                 "schema": question.schema,
                 "metric": question.metric,
@@ -284,8 +283,8 @@ def _address(settings: JudgeSettings) -> tuple[str, str, httpx.BasicAuth | None]
     auth = None
     if parts.username and not settings.api_key:
         auth = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
-    shown = urlunsplit((parts.scheme, host, path, "", ""))
-    return urlunsplit((parts.scheme, host, path, parts.query, "")), shown, auth
+    url = urlunsplit((parts.scheme, host, path, parts.query, ""))
+    return url, public_address(url), auth
 
 
 def _quieten_logs() -> None:

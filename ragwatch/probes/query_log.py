@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from ragwatch.corpus.identity import normalise
 from ragwatch.errors import ConfigError, NotFoundError
+from ragwatch.words.json_text import parse_json
 
 FIELDS = ("query", "question", "user_input", "input", "prompt", "text", "q")
 """Fields of a JSON line that are tried in turn where none is named."""
@@ -151,7 +151,7 @@ def _opened(path: Path) -> IO[str]:
 
 def _parsed(line: str) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line)
     except ValueError:
         return None
 
@@ -162,7 +162,7 @@ def _whole(path: Path, stream: IO[str], name: str) -> Iterator[tuple[str, str | 
     if len(text) > LARGEST:
         raise ConfigError(f"query log {path} is one JSON value of more than {LARGEST // 2**20} MiB", hint="jq -c '.[]'")
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise ConfigError(f"query log {path} is neither JSON Lines nor JSON: {error}") from None
     for place, one in enumerate(value if isinstance(value, list) else [value], start=1):

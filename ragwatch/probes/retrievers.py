@@ -14,6 +14,8 @@ from ragwatch.http.deadline import Deadline
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.index.spec import Layout
 from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store, encode_each
+from ragwatch.words.addresses import Redactor, is_web_address, public_address
+from ragwatch.words.json_text import parse_json
 
 TEXT_KEYS = ("text", "page_content", "content")
 LIST_KEYS = ("results", "passages", "documents", "contexts")
@@ -127,6 +129,10 @@ class HttpRetriever:
     """Posts `{"query": ..., "k": ...}` and reads a list of passages from the answer."""
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
+        if not is_web_address(url):
+            raise ConfigError(
+                "probe.url is not an http or https address", hint='for example url = "http://127.0.0.1:8000/retrieve"'
+            )
         self._url = url
         # Redirects are not followed: a header may hold a secret.
         # Connections are not kept: one that is taken again could not be cut by a deadline.
@@ -138,13 +144,14 @@ class HttpRetriever:
 
     @property
     def settings(self) -> Mapping[str, Json]:
-        return {"retriever": "http", "url": self._url}
+        # Kept with every run, and shown: without what only the endpoint may know.
+        return {"retriever": "http", "url": Redactor(self._url).url}
 
     def prepare(self, queries: Sequence[str]) -> None:
         """Nothing is known of what could be prepared."""
 
     def retrieve(self, query: str, k: int) -> list[Passage]:
-        where = f"endpoint {self._url}"
+        where = f"endpoint {public_address(self._url)}"
         deadline = Deadline(self._timeout)
         try:
             with deadline:
@@ -158,7 +165,7 @@ class HttpRetriever:
         if answer.status_code != httpx.codes.OK:
             raise RetrieverError(f"{where} answered {answer.status_code}")
         try:
-            value = answer.json()
+            value = parse_json(answer.content)
         except ValueError:
             raise RetrieverError(f"{where} answered no JSON") from None
         return read_passages(value, k, where)

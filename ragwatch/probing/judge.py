@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import RetrieverError
+from ragwatch.errors import ExitCode, RetrieverError
 from ragwatch.health.outcomes import Outcome
 from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
 from ragwatch.pipeline import Pipeline, Progress, no_progress
@@ -47,6 +47,22 @@ class JudgedProbe:
         """Nothing failed to be retrieved, and the judge came to the end of its work."""
         return not self.failed and self.judged.stopped is Reason.NONE
 
+    @property
+    def not_measured(self) -> str:
+        """Why there is no score at all, "" where there is one."""
+        if any(one.value is not None for one in (*self.free, *self.judged.judged)):
+            return ""
+        if not self.asked:
+            return "no query was asked whose evidence is in the corpus"
+        if len(self.failed) == self.asked:
+            return f"nothing was retrieved for any of {self.asked} queries: {next(iter(self.failed.values()))}"
+        return "no judgement came to a score"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command and a job end with."""
+        return ExitCode.DONE if self.complete and not self.not_measured else ExitCode.INCOMPLETE
+
     def free_means(self) -> dict[str, tuple[float | None, int]]:
         """Return metric → mean over the scored samples and how many those are."""
         found: dict[str, tuple[float | None, int]] = {}
@@ -78,6 +94,7 @@ class JudgedProbe:
             "asked": self.asked,
             "failed": dict(self.failed),
             "complete": self.complete,
+            "not_measured": self.not_measured,
             "evidence_gone": list(self.gone),
             "without_judge": self._free_json(),
             **self.judged.to_json(),
@@ -103,7 +120,8 @@ def judge_probe(
     with recording_failure(pipeline.state, run, pipeline.clock):
         report = _judge(pipeline, queries, retriever, ragas, run, k, metrics, progress)
     summary = {key: value for key, value in report.to_json().items() if key != "judged"}
-    pipeline.state.finish_run(run, "done" if report.complete else "incomplete", summary, pipeline.clock())
+    outcome = "done" if report.exit_code is ExitCode.DONE else "incomplete"
+    pipeline.state.finish_run(run, outcome, summary, pipeline.clock())
     return report
 
 

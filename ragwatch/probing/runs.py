@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ragwatch.corpus.identity import Json
-from ragwatch.errors import NotFoundError, StateError
+from ragwatch.errors import NotFoundError, NotMeasuredError, StateError
 from ragwatch.health.measures import Mean, mean_by_unit, passage_ndcg, passage_recall
 from ragwatch.health.outcomes import QueryResult
-from ragwatch.health.regression import decide
+from ragwatch.health.regression import decide, too_little
 from ragwatch.health.retrieval import reciprocal_rank
 from ragwatch.health.verdict import Verdict
 from ragwatch.ports import Note, State
@@ -132,12 +132,15 @@ def read_baseline(state: State, collection: str) -> Baseline | None:
 def accept_baseline(state: State, collection: str, run: str | None, now: datetime) -> ProbeRun:
     """Make a run (the newest, if none is named) frozen baseline and accepted state, and record that it was done.
 
-    Raises `NotFoundError`, and `OvertakenError` where another process set one at the same time.
+    Raises `NotFoundError`, `NotMeasuredError` for a run that measures too little for anything to be compared with it,
+    and `OvertakenError` where another process set one at the same time.
     """
     kept = _notes(state, collection)
     if run is None and not kept:
         raise NotFoundError("there is no probe run to accept", hint="ragwatch probe")
     chosen = _run(kept[-1]) if run is None else read_run(state, collection, run)
+    if little := too_little(chosen.results):
+        raise NotMeasuredError(f"run {chosen.id} is no baseline: {little}", hint="mend that, then: ragwatch probe")
     note = state.note(BASELINE, collection)
     value: dict[str, Json] = {"frozen": chosen.id, "accepted": chosen.id}
     state.write_note(BASELINE, collection, value, now, expected=note.version if note else 0)

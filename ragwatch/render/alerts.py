@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
+from ragwatch.render.plain import Text
 from ragwatch.render.text import ago
+from ragwatch.words.json_text import json_text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,11 +46,11 @@ def outbox_text(view: OutboxView) -> RenderableType:
     for message in view.messages:
         table.add_row(
             message.id[:SHOWN_ID],
-            escape(message.channel),
+            one_line(message.channel),
             Text(message.state, _STYLE[message.state]),
             ago(message.created, view.now),
-            escape(f"{message.event}: {message.notice.title}"),
-            escape(_tried(message, view.now)),
+            one_line(f"{message.event}: {message.notice.title}"),
+            one_line(_tried(message, view.now)),
         )
     parts.append(table)
     if any(message.state == "failed" for message in view.messages):
@@ -90,5 +90,6 @@ def preview_text(shown: Sequence[tuple[str, str, Json]]) -> RenderableType:
     parts: list[RenderableType] = []
     for name, kind, payload in shown:
         parts.append(Text(f"channel {name}, {kind}:", style="bold"))
-        parts.append(Text(json.dumps(payload, indent=2, ensure_ascii=False) if payload is not None else "nothing"))
+        said = json_text(payload, indent=2) if payload is not None else "nothing"
+        parts += [Text(line) for line in said.split("\n")]
     return Group(*parts)

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.health.attribution import Cause
+from ragwatch.render.plain import Text
 from ragwatch.render.text import SHOWN, STATUS_STYLE, duration, number
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.audit import AuditReport
@@ -91,11 +91,12 @@ def _remarks(report: AuditReport) -> list[RenderableType]:
     return [Text(remark, style="dim") for remark in remarks]
 
 
-def _cause(report: AuditReport) -> Text:
+def _cause(report: AuditReport) -> RenderableType:
     assert report.cause is not None
     meaning = MEANING.get(report.cause.cause, "")
     name = str(report.cause.cause).replace("_", " ")
-    return Text.assemble(("Cause: ", "bold"), (name, "red"), f": {report.cause.detail}.\n{meaning}")
+    named = Text.assemble(("Cause: ", "bold"), (name, "red"), f": {report.cause.detail}.")
+    return Group(named, Text(meaning))
 
 
 def _groups_table(report: AuditReport) -> RenderableType:
@@ -105,8 +106,7 @@ def _groups_table(report: AuditReport) -> RenderableType:
         table.add_column(name, justify="right")
     for group in report.groups[:SHOWN]:
         points = "?" if group.population is None else f"{group.population:,}"
-        name = escape(group.name) or "(none)"
-        table.add_row(name, points, f"{group.audited:,}", f"{group.wrong:,}", percent(group.upper))
+        table.add_row(one_line(group.name), points, f"{group.audited:,}", f"{group.wrong:,}", percent(group.upper))
     return table
 
 
@@ -119,7 +119,7 @@ def _points_table(report: AuditReport, *, verbose: bool) -> RenderableType:
     shown = report.points if verbose else report.points[:10]
     for point in shown:
         document = point.document.partition(":")[2] or "(not written by ragwatch)"
-        table.add_row(escape(document), point.id, point.fact, point.written_at[:16].replace("T", " "))
+        table.add_row(one_line(document), point.id, point.fact, point.written_at[:16].replace("T", " "))
     if len(shown) == report.wrong:
         return table
     return Group(
@@ -159,7 +159,10 @@ def vector_repair_text(repair: VectorRepair) -> RenderableType:
         else "the points that the audit of all had named"
     )
     found = f"{repair.wrong:,} of {repair.audited:,} audited vectors were wrong: {where}, in "
-    parts: list[RenderableType] = [Text(f"{found}{number(repair.documents, 'document')}."), reindex_text(repair.repair)]
+    parts: list[RenderableType] = [
+        Text(f"{found}{number(repair.documents, 'document')}."),
+        reindex_text(repair.repair),
+    ]
     if repair.after is not None:
         parts += [Text(), audit_text(repair.after)]
     return Group(*parts)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from ragwatch.app.doctor import Check
 from ragwatch.corpus.identity import Json
+from ragwatch.render.plain import Text
 
 STYLE = {"ok": "green", "advice": "yellow", "failed": "bold red", "skipped": "yellow"}
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.index.encoder_diff import MIGRATE, FieldChange, change_words, meaning_of, value_words, verdict
+from ragwatch.render.plain import Text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.app.encoder import EncoderCheck, EncoderDiff, EncoderOverview
@@ -30,7 +30,7 @@ def encoder_text(found: EncoderOverview) -> RenderableType:
     """Return the configured encoder field by field, and what the index says."""
     table = _table("field", "value", "what it is")
     for name, value in found.identity.shape.items():
-        table.add_row(name, escape(value_words(name, value)), meaning_of(name))
+        table.add_row(name, one_line(value_words(name, value)), meaning_of(name))
     recorded = ", ".join(f"{name} {value_words(name, value)}" for name, value in found.identity.recorded.items())
     return Group(
         Text.assemble(("Configured encoder ", "bold"), found.identity.fingerprint),
@@ -76,9 +76,9 @@ def _invalidates(changes: Sequence[FieldChange]) -> bool:
 
 
 def _changes_table(changes: Sequence[FieldChange], before: str, after: str) -> RenderableType:
-    table = _table("field", escape(before), escape(after), "by itself")
+    table = _table("field", one_line(before), one_line(after), "by itself")
     for change in changes:
-        values = (escape(value_words(change.field, value)) for value in (change.before, change.after))
+        values = (one_line(value_words(change.field, value)) for value in (change.before, change.after))
         table.add_row(change.field, *values, f"{change.effect.words}: {change.why}")
     return table
 
@@ -108,7 +108,10 @@ Rows = Iterable[tuple[str, RenderableType]]
 
 def _settings_rows(found: EncoderCheck) -> Rows:
     if found.changes:
-        yield "settings", Text(f"differ from those that the index was made with: {change_words(found.changes)}", "red")
+        yield (
+            "settings",
+            Text(f"differ from those that the index was made with: {change_words(found.changes)}", "red"),
+        )
     elif not found.problem:
         yield "settings", Text("those that the index was made with")
 

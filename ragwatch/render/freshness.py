@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.autonomy import Level
 from ragwatch.health.objectives import Freshness, Standing, span
 from ragwatch.render.machine import run_json
+from ragwatch.render.plain import Text
 from ragwatch.render.text import ago
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.app.freshness import FreshnessReport
@@ -128,7 +128,7 @@ def policy_text(status: PolicyStatus) -> RenderableType:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for reason in current.reasons:
-        table.add_row("because", escape(reason))
+        table.add_row("because", one_line(reason))
     for reason in status.blocked:
         table.add_row("blocked", Text(reason, style="red"))
     table.add_row("last decision", _decision(status))

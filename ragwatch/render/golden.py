@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.probes.golden import Review
+from ragwatch.render.plain import Text
 from ragwatch.render.text import number
+from ragwatch.words.text import clean, one_line
 
 if TYPE_CHECKING:
     from ragwatch.golden.coverage import Coverage, Suggestion
@@ -58,8 +58,8 @@ def generated_text(found: Generated, *, verbose: bool = False) -> RenderableType
     for line in shown:
         also = line.get("also")
         passages = [line, *(one for one in also if isinstance(one, dict))] if isinstance(also, list) else [line]
-        cells = [str(line["query"]), *("\n".join(str(one[key]) for one in passages) for key in ("document", "quote"))]
-        table.add_row(*map(escape, cells))
+        cells = ("\n".join(one_line(one[key]) for one in passages) for key in ("document", "quote"))
+        table.add_row(one_line(line["query"]), *cells)
     parts: list[RenderableType] = [table]
     if len(shown) < len(found.lines):
         parts.append(Text(f"… and {len(found.lines) - len(shown):,} more (--verbose shows all, --json too)", "dim"))
@@ -163,13 +163,13 @@ def listed_text(
         if entry.reason and entry.review is Review.NEEDS_REVIEW:
             review.append(f": {entry.reason}", style="dim")
         row: list[RenderableType] = [
-            escape(entry.query.id),
-            escape(entry.query.query),
-            escape(entry.query.document or "·"),
+            one_line(entry.query.id),
+            one_line(entry.query.query),
+            one_line(entry.query.document or "·"),
             review,
         ]
         found = evidence.get(entry.query.id) if evidence is not None else None
-        table.add_row(*row, *([escape(str(found))] if found else []))
+        table.add_row(*row, *([one_line(str(found))] if found else []))
     states = [str(entry.review) for entry in file.entries]
     totals = ", ".join(f"{states.count(str(state)):,} {state}" for state in Review if states.count(str(state)))
     summary = f"{_golden(len(file.entries))} in {file.path.name}: {totals}" if file.entries else "no golden queries yet"
@@ -198,7 +198,7 @@ def card_text(entry: GoldenEntry, found: Evidence, place: int, total: int) -> Re
     )
     for name, value in said:
         if value:
-            rows.add_row(name, escape(value))
+            rows.add_row(name, clean(value))
     return Group(Text(f"{place} of {total}  {query.id}", style="bold"), rows)
 
 
@@ -249,7 +249,7 @@ def _clusters(clusters: Sequence[Suggestion], *, hashed: bool) -> RenderableType
     for one in clusters:
         where = one.document + (f" › {' › '.join(one.headings)}" if one.headings else "")
         shown = where if one.near else f"{where or 'nothing'} (far off: perhaps nowhere)"
-        table.add_row(f"{one.share:.1%}", f"{one.lines:,}", escape("\n".join(one.examples)), escape(shown))
+        table.add_row(f"{one.share:.1%}", f"{one.lines:,}", "\n".join(map(one_line, one.examples)), one_line(shown))
     return table
 
 

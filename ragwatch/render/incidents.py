@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Status, set_aside_words
 from ragwatch.health.incidents import Phase
+from ragwatch.render.plain import Text
 from ragwatch.render.text import STATUS_STYLE, STYLE, ago, number, run_line
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def incident_table(incidents: Sequence[Incident], now: datetime) -> RenderableTy
         style = STYLE[severity] if one.phase is Phase.OPEN and not one.suppressed_by else "dim"
         table.add_row(
             one.id, _state(one, now), Text(severity.label, style=style), ago(one.first_seen, now),
-            escape(one.problem.summary),
+            one_line(one.problem.summary),
         )  # fmt: skip
     return table
 
@@ -75,7 +75,7 @@ def _state(incident: Incident, now: datetime) -> str:
     if incident.snoozed_until is not None and incident.snoozed_until > now:
         return f"snoozed until {incident.snoozed_until:%Y-%m-%d %H:%M}"
     if incident.acknowledged is not None:
-        return f"acknowledged by {escape(incident.acknowledged_by)}"
+        return f"acknowledged by {one_line(incident.acknowledged_by)}"
     return "open"
 
 
@@ -93,7 +93,7 @@ def history_text(found: IncidentHistory) -> RenderableType:
     head = Text.assemble((problem.severity.label.upper(), STYLE[problem.severity]), f"  {problem.summary}")
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _facts(found):
-        table.add_row(Text(name, style="dim"), escape(value))
+        table.add_row(Text(name, style="dim"), one_line(value))
     parts: list[RenderableType] = [head, table]
     if problem.facts:
         parts += [Text(), *(Text(f"  {fact}") for fact in problem.facts)]
@@ -139,7 +139,7 @@ def _transitions(transitions: Sequence[Transition]) -> RenderableType:
     for one in transitions:
         known = [f"{name} {value}" for name, value in one.facts.items() if name not in ("cause", "summary")]
         details = "; ".join([str(one.facts.get("summary", "")), *known])
-        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.event), escape(details))
+        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.event), one_line(details))
     return table
 
 

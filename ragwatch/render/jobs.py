@@ -7,16 +7,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
-from ragwatch.render.text import ago, duration, number
+from ragwatch.render.plain import Text
+from ragwatch.render.text import ago, duration, number, outcome_text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.daemon.board import Board, JobLine
 
-_STYLE = {"failed": "red", "incomplete": "yellow", "interrupted": "yellow", "done": "green"}
+_STYLE = {
+    "failed": "red",
+    "incomplete": "yellow",
+    "interrupted": "yellow",
+    "not_measured": "yellow",
+    "done": "green",
+}
 
 
 def jobs_text(board: Board) -> RenderableType:
@@ -25,7 +31,7 @@ def jobs_text(board: Board) -> RenderableType:
     for name in ("job", "schedule", "next", "last", "what"):
         table.add_column(name, overflow="fold")
     for job in board.jobs:
-        table.add_row(job.name, job.schedule, _next(job, board.now), _last(job, board.now), escape(job.summary))
+        table.add_row(job.name, job.schedule, _next(job, board.now), _last(job, board.now), one_line(job.summary))
     return Group(table, *_broken(board), *_attended(board))
 
 
@@ -56,7 +62,7 @@ def _last(job: JobLine, now: datetime) -> Text:
     last = job.last
     error = last.summary.get("error")
     fact = f": {error['fact']}" if isinstance(error, dict) else ""
-    return Text(f"{ago(last.started, now)}, {last.outcome}{fact}", style=_STYLE.get(last.outcome, ""))
+    return Text(f"{ago(last.started, now)}, {outcome_text(last)}{fact}", style=_STYLE.get(last.outcome, ""))
 
 
 def _held(board: Board) -> Iterable[RenderableType]:

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.paired import Paired, smallest_seen
@@ -16,7 +14,9 @@ from ragwatch.migration.gate import ALPHA, GateReport, Retrieval
 from ragwatch.migration.plan import MigrationPlan
 from ragwatch.migration.steps import Filled, StepReport
 from ragwatch.ports import CollectionInfo
+from ragwatch.render.plain import Text
 from ragwatch.render.text import ago, duration, estimate_text, number
+from ragwatch.words.text import one_line
 
 STYLE = {
     Phase.PLANNED: "bold",
@@ -124,7 +124,7 @@ def gate_text(report: GateReport) -> RenderableType:
     table = Table(box=None, pad_edge=False, show_header=False)
     for check in report.checks:
         word = ("ok", "green") if check.passed else ("FAILED", "bold red")
-        table.add_row(Text(*word), check.name, escape(check.fact))
+        table.add_row(Text(*word), check.name, one_line(check.fact))
     parts: list[RenderableType] = [table]
     if report.retrieval:
         parts += [Text(line, style=style) for line, style in _retrieval(report.retrieval)]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.health.verdict import Decision, Verdict
 from ragwatch.render.audit import percent
+from ragwatch.render.plain import Text
 from ragwatch.render.text import SHOWN, duration, number
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.corpus.identity import Json
@@ -37,7 +37,9 @@ def probe_text(report: ProbeReport, *, verbose: bool = False) -> RenderableType:
     run = report.run
     parts: list[RenderableType] = []
     if report.verdict is None:
-        parts.append(Text.assemble(("NO BASELINE", "bold yellow"), f"  collection {run.collection}"))
+        head = "NOT MEASURED" if report.not_measured else "NO BASELINE"
+        parts.append(Text.assemble((head, "bold yellow"), f"  collection {run.collection}"))
+        parts += [Text(f"  {report.not_measured}")] if report.not_measured else []
     else:
         decision = str(report.verdict.decision).replace("_", " ").upper()
         parts.append(Text.assemble((decision, STYLE[report.verdict.decision]), f"  collection {run.collection}"))
@@ -46,7 +48,7 @@ def probe_text(report: ProbeReport, *, verbose: bool = False) -> RenderableType:
     if report.losses:
         parts += [Text(), _losses_table(report, verbose=verbose)]
     parts += _remarks(report)
-    if report.verdict is None:
+    if report.verdict is None and not report.not_measured:
         parts += [Text(), Text.assemble("Accept it as the baseline: ", ("ragwatch baseline set", "bold"))]
     return Group(*parts)
 
@@ -109,7 +111,7 @@ def _losses_table(report: ProbeReport, *, verbose: bool) -> RenderableType:
     table.add_column("evidence", overflow="fold", ratio=3)
     shown: Sequence[object] = report.losses if verbose else report.losses[:SHOWN]
     for loss in report.losses[: len(shown)]:
-        table.add_row(escape(loss.id), loss.cause.replace("_", " "), escape(loss.fact))
+        table.add_row(one_line(loss.id), loss.cause.replace("_", " "), one_line(loss.fact))
     if len(shown) == len(report.losses):
         return table
     return Group(table, Text(f"… and {len(report.losses) - len(shown):,} more (--verbose shows all)", style="dim"))
@@ -264,6 +266,8 @@ def judged_text(report: JudgedProbe) -> RenderableType:
     parts += [Text(f"not retrieved: {id}: {why}", style="yellow") for id, why in report.failed.items()]
     if report.gone:
         parts.append(Text(f"{len(report.gone)} not asked, their evidence has left the corpus: ragwatch golden review"))
+    if report.not_measured:
+        parts.append(Text(f"NOT MEASURED  {report.not_measured}", style="bold yellow"))
     if str(report.judged.stopped):
         parts.append(Text(f"Stopped early: {report.judged.detail or report.judged.stopped}", style="bold yellow"))
     parts.append(Text("A judge annotates and decides nothing; it cannot see that a chunk is stale.", style="dim"))

@@ -264,16 +264,17 @@ def _jobs(report: Report) -> str:
     if not report.jobs:
         return ""
     rows = "".join(_job(job, values) for job, values in _tallies(report))
-    return f'<div class="scroll"><table>{_head("job", "done", "incomplete", "failed", "missed")}{rows}</table></div>'
+    head = _head("job", "done", "not measured", "incomplete", "failed", "missed")
+    return f'<div class="scroll"><table>{head}{rows}</table></div>'
 
 
-def _tallies(report: Report) -> Iterable[tuple[str, tuple[int, int, int, int]]]:
+def _tallies(report: Report) -> Iterable[tuple[str, tuple[int, ...]]]:
     for job, tally in list(report.jobs.items())[:SHOWN]:
-        yield job, (tally.done, tally.incomplete, tally.failed, tally.missed)
+        yield job, (tally.done, tally.not_measured, tally.incomplete, tally.failed, tally.missed)
 
 
-def _job(job: str, values: tuple[int, int, int, int]) -> str:
-    tones = ("", "unsure", "bad", "bad")
+def _job(job: str, values: tuple[int, ...]) -> str:
+    tones = ("", "unsure", "unsure", "bad", "bad")
     cells = "".join(
         f'<td class="{tone if value else "dim"}">{value:,}</td>' for value, tone in zip(values, tones, strict=True)
     )

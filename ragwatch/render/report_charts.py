@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from itertools import pairwise
 from statistics import median
 
 from ragwatch.health.findings import Severity, Status
 from ragwatch.health.incidents import Incident
+from ragwatch.render.plain import page_text
 from ragwatch.report import Audited, Day, Measured
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -45,8 +44,7 @@ class Frame:
 
 def plain(text: str) -> str:
     """Escape a text for HTML: what is no character of HTML is shown as such, and what is endless is cut."""
-    shown = "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cs") else one for one in text[: LONGEST + 1])
-    return escape(shown if len(shown) <= LONGEST else shown[:LONGEST] + "…")
+    return page_text(text if len(text) <= LONGEST else text[:LONGEST] + "…")
 
 
 def strip(days: Sequence[Day]) -> str:

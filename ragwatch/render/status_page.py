@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
 from typing import TYPE_CHECKING
 
 from ragwatch.health.findings import Severity, Status
 from ragwatch.health.incidents import Incident
-from ragwatch.render.text import ago, duration, number
+from ragwatch.render.plain import page_text
+from ragwatch.render.text import ago, duration, number, outcome_text
 
 if TYPE_CHECKING:
     from ragwatch.daemon.board import Board, JobLine
@@ -48,7 +48,14 @@ footer{color:var(--dim);font-size:.85rem}
 """
 
 _TONE = {Status.HEALTHY: "good", Status.DEGRADED: "bad", Status.UNKNOWN: "unsure"}
-_OUTCOME_TONE = {"done": "good", "failed": "bad", "incomplete": "unsure", "interrupted": "unsure", "running": "dim"}
+_OUTCOME_TONE = {
+    "done": "good",
+    "failed": "bad",
+    "incomplete": "unsure",
+    "interrupted": "unsure",
+    "not_measured": "unsure",
+    "running": "dim",
+}
 
 
 def status_page(cards: Sequence[Card], now: datetime) -> str:
@@ -73,9 +80,9 @@ def _title(cards: Sequence[Card]) -> str:
 def _card(card: Card, now: datetime) -> str:
     tone = _TONE[card.status]
     incidents = _incidents(card.incidents, now) if card.board or card.incidents else ""
-    head = f'<h2>{escape(card.name)}<span class="state {tone}">{escape(str(card.status))}</span></h2>'
+    head = f'<h2>{page_text(card.name)}<span class="state {tone}">{page_text(str(card.status))}</span></h2>'
     calm = card.attended and card.condition == "attended"
-    line = f'<p class="{"dim" if calm else "bad"}">{escape(card.condition)}</p>'
+    line = f'<p class="{"dim" if calm else "bad"}">{page_text(card.condition)}</p>'
     return f"<section>{head}{line}{_circuit(card, now)}{incidents}{_jobs(card.board, now)}</section>"
 
 
@@ -86,7 +93,7 @@ def _circuit(card: Card, now: datetime) -> str:
     until = f"next trial {_when(circuit.held_until, now)}"
     return (
         f'<p class="bad">Jobs are held back after {number(circuit.failures, "failure")} in a row; {until}: '
-        f"{escape(circuit.reason)}</p>"
+        f"{page_text(circuit.reason)}</p>"
     )
 
 
@@ -99,10 +106,10 @@ def _incident(one: Incident, now: datetime) -> str:
     problem = one.problem
     tone = "bad" if problem.severity is Severity.ERROR else "unsure"
     told = "; acknowledged" if one.acknowledged else ""
-    command = f"<p><code>{escape(problem.command)}</code></p>" if problem.command else ""
+    command = f"<p><code>{page_text(problem.command)}</code></p>" if problem.command else ""
     return (
-        f'<li><p><b class="{tone}">{escape(problem.severity.label)}</b> {escape(problem.summary)}</p>'
-        f'<p class="dim">{escape(one.id[:8])}, since {ago(one.first_seen, now)}{told}</p>{command}</li>'
+        f'<li><p><b class="{tone}">{page_text(problem.severity.label)}</b> {page_text(problem.summary)}</p>'
+        f'<p class="dim">{page_text(one.id[:8])}, since {ago(one.first_seen, now)}{told}</p>{command}</li>'
     )
 
 
@@ -111,7 +118,8 @@ def _jobs(board: Board | None, now: datetime) -> str:
         return ""
     rows = "".join(_job(job, now) for job in board.jobs)
     broken = "".join(
-        f'<li><p class="bad"><b>{escape(one.file)}</b> is broken: {escape(one.error)}</p></li>' for one in board.broken
+        f'<li><p class="bad"><b>{page_text(one.file)}</b> is broken: {page_text(one.error)}</p></li>'
+        for one in board.broken
     )
     return f"<ul>{rows}{broken}</ul>"
 
@@ -120,14 +128,14 @@ def _job(job: JobLine, now: datetime) -> str:
     last = '<span class="dim">never ran</span>'
     if job.last is not None:
         tone = _OUTCOME_TONE.get(job.last.outcome, "dim")
-        last = f'<span class="{tone}">{escape(job.last.outcome)}</span> {ago(job.last.started, now)}'
+        last = f'<span class="{tone}">{page_text(outcome_text(job.last))}</span> {ago(job.last.started, now)}'
     missed = f'<span class="unsure"> {job.missed:,} missed in 30 days</span>' if job.missed else ""
     following = _when(job.next, now) if job.next else "never" if job.enabled else "disabled"
     if job.last is not None and job.last.outcome == "running":
         following = "when this run is over"
-    words = f' <span class="dim">{escape(job.schedule)}</span>' if job.enabled else ""
+    words = f' <span class="dim">{page_text(job.schedule)}</span>' if job.enabled else ""
     return (
-        f'<li class="job"><p><b>{escape(job.name)}</b></p><p>last: {last}{missed}</p>'
+        f'<li class="job"><p><b>{page_text(job.name)}</b></p><p>last: {last}{missed}</p>'
         f"<p>next: {following}{words}</p></li>"
     )
 

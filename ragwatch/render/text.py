@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.findings import Finding, Severity, Status, counts, set_aside_words
 from ragwatch.index.balance import DocumentState, PointKind
+from ragwatch.render.plain import Text
+from ragwatch.words.text import one_line
 
 if TYPE_CHECKING:
     from ragwatch.estimate import Estimate
@@ -104,7 +104,7 @@ def _findings_table(findings: Sequence[Finding], *, verbose: bool) -> Renderable
     shown = findings if verbose else _per_kind(findings)
     for finding in shown:
         table.add_row(
-            Text(str(finding.kind), style=STYLE[finding.severity]), escape(finding.subject), escape(finding.reason)
+            Text(str(finding.kind), style=STYLE[finding.severity]), one_line(finding.subject), one_line(finding.reason)
         )
     summary = ", ".join(f"{count:,} {kind}" for kind, count in counts(findings).items())
     parts: list[RenderableType] = [Text(f"{number(len(findings), 'finding')}: {summary}"), table]
@@ -205,7 +205,7 @@ def _changes_table(plan: Plan) -> RenderableType:
     table.add_column("why", overflow="fold", ratio=3)
     for change in plan.changes[:SHOWN]:
         numbers = (len(change.encode), change.write, change.relabel, len(change.delete))
-        table.add_row(escape(change.id), *(str(n) if n else "·" for n in numbers), escape(change.reason))
+        table.add_row(one_line(change.id), *(str(n) if n else "·" for n in numbers), one_line(change.reason))
     if len(plan.changes) <= SHOWN:
         return table
     return Group(table, Text(f"… and {len(plan.changes) - SHOWN:,} more documents (--json shows all)", style="dim"))
@@ -246,7 +246,7 @@ def reindex_text(report: ReindexReport) -> RenderableType:
     else:
         again = "run `ragwatch reindex` again for what is left:"
         parts.append(Text.assemble(("NOT VERIFIED", "bold red"), *_left_out(report.set_aside), f"  {again}"))
-        parts += [Text(f"  {escape(line)}") for line in report.remaining[:SHOWN]]
+        parts += [Text(f"  {one_line(line)}") for line in report.remaining[:SHOWN]]
     if report.balance:
         parts += balance_text(report.balance)
     return Group(*parts)
@@ -277,7 +277,12 @@ def run_line(run: RunRecord | None, now: datetime) -> str:
         else ""
     )
     extra = "; ".join(part for part in (details, verified or "") if part)
-    return f"{ago(run.started, now)}, {run.outcome}" + (f": {extra}" if extra else "")
+    return one_line(f"{ago(run.started, now)}, {outcome_text(run)}" + (f": {extra}" if extra else ""))
+
+
+def outcome_text(run: RunRecord) -> str:
+    """Return how a run ended, as a person reads it."""
+    return run.outcome.replace("_", " ")
 
 
 def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
@@ -288,13 +293,14 @@ def history_text(runs: Sequence[RunRecord], now: datetime) -> RenderableType:
     for name in ("started", "verb", "collection", "outcome", "what"):
         table.add_column(name, overflow="fold")
     for run in runs:
-        table.add_row(ago(run.started, now), run.verb, run.collection, run.outcome, _what(run.summary))
+        row = (ago(run.started, now), run.verb, run.collection, outcome_text(run), _what(run.summary))
+        table.add_row(*map(one_line, row))
     return table
 
 
 def _what(summary: Mapping[str, Json]) -> str:
     if "error" in summary:
-        return escape(f"{summary.get('step', '')} {summary['error']}".strip())
+        return f"{summary.get('step', '')} {_error(summary)}".strip()
     if "configured" in summary:
         return f"{summary.get('decision')}, level {summary.get('level')}"
     if "step" in summary:
@@ -308,7 +314,19 @@ def _what(summary: Mapping[str, Json]) -> str:
     return f"{summary.get('status', '')}{': ' + shown if shown else ''}"
 
 
+def _error(summary: Mapping[str, Json]) -> str:
+    error = summary["error"]
+    return str(error.get("fact", "")) if isinstance(error, Mapping) else str(error)
+
+
 def _what_was_found(summary: Mapping[str, Json]) -> str:
+    if "error" in summary:
+        return _error(summary)
+    if "decision" in summary and "measures" in summary:
+        decision = str(summary["decision"] or "not compared, there is no baseline").replace("_", " ")
+        return f"not measured: {summary['not_measured']}" if summary.get("not_measured") else decision
+    if summary.get("not_measured"):
+        return f"not measured: {summary['not_measured']}"
     if "audited" in summary:
         return f"{summary.get('wrong')} of {summary['audited']} vectors wrong"
     found = summary.get("counts")

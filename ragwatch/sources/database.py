@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from ragwatch.errors import ConfigError, MissingExtraError, SourceError
-from ragwatch.sources.redaction import Redactor
+from ragwatch.words.addresses import Redactor
 
 CONNECT_SECONDS = 10
 

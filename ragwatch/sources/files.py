@@ -12,10 +12,10 @@ from ragwatch.errors import DocumentUnreadableError, SourceError
 from ragwatch.ports import Entry, Gone, ReadOutcome, Unreadable
 from ragwatch.sources.extract import extract
 from ragwatch.sources.formats import extraction_version, format_of, text_format
-from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.selection import Selection
 from ragwatch.sources.trees import Node, NodeKind, OutOfReachError, TooLargeError, Tree, open_tree
 from ragwatch.sources.walk import enters, reason, shown, walk
+from ragwatch.words.addresses import Redactor
 
 MAX_BYTES = 20_000_000
 """Default of the largest file that is read."""

@@ -85,6 +85,8 @@ class LocalTree:
         # Where `\` separates and `:` names a drive, a path that holds one leads elsewhere.
         if os.sep != "/" and not {os.sep, ":"}.isdisjoint(path):
             return None
+        if "\0" in path:
+            return None
         full = self._path(path)
         try:
             mode = os.stat(full).st_mode

@@ -8,10 +8,10 @@ from posixpath import split
 from typing import BinaryIO
 
 from ragwatch.errors import SourceError
-from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.selection import Selection, split_magic
 from ragwatch.sources.trees import NodeKind, Tree, open_tree
 from ragwatch.sources.walk import reason, walk
+from ragwatch.words.addresses import Redactor
 
 
 @dataclass(frozen=True, slots=True)

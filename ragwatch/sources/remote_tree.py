@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, cast
 from fsspec.core import OpenFile, url_to_fs
 
 from ragwatch.errors import ConfigError, MissingExtraError
-from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError
+from ragwatch.words.addresses import Redactor
 
 _BUFFER = 1 << 16
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import BinaryIO, Protocol
 
 from ragwatch.errors import ConfigError
-from ragwatch.sources.redaction import Redactor
+from ragwatch.words.addresses import Redactor
 
 
 class NodeKind(Enum):

@@ -8,10 +8,11 @@ makes opening a current database a matter of milliseconds and bulk reads ten tim
 from ragwatch.ports.incidents import Ledger
 
 
-def open_state(url: str, *, process: str = "") -> Ledger:
+def open_state(url: str, *, process: str = "", reading: bool = False) -> Ledger:
     """Open the database at `url`, created or upgraded to the current schema first if needed.
 
-    `process` is who starts runs, where that is to be kept of them while they are under way.
+    `process` is who starts runs, where that is to be kept of them while they are under way. With `reading`, a file that
+    cannot be written is opened too; writes to it raise `StateReadOnlyError`.
 
     `url` is `sqlite:///PATH` (`sqlite:////ABSOLUTE/PATH`) or `postgresql://…` as libpq reads it, also spelt
     `postgres://` or `postgresql+psycopg://`. Missing folders are created. Raises `ConfigError` for any other
@@ -20,4 +21,4 @@ def open_state(url: str, *, process: str = "") -> Ledger:
     """
     from ragwatch.state.sql_state import SqlState
 
-    return SqlState(url, process=process)
+    return SqlState(url, process=process, reading=reading)

@@ -98,6 +98,11 @@ class Database(ABC):
         self.location = location
         """Where the database is, for messages; without credentials."""
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading, and cannot be written."""
+        return False
+
     @abstractmethod
     def connect(self) -> Any:
         """Return a new connection of the driver, not in a transaction. Raises ragwatch's errors."""
@@ -160,13 +165,13 @@ class Database(ABC):
             raise self.explain(error) from None
 
 
-def open_database(url: str, busy_seconds: float) -> Database:
+def open_database(url: str, busy_seconds: float, *, reading: bool = False) -> Database:
     """Return the database of a URL, unopened. Raises `ConfigError` for a URL of no known kind."""
     scheme, separator, rest = url.partition("://")
     if scheme == "sqlite" and separator:
         from ragwatch.state.sqlite import SqliteDatabase
 
-        return SqliteDatabase.from_url(url, busy_seconds)
+        return SqliteDatabase.from_url(url, busy_seconds, reading=reading)
     if scheme in ("postgresql", "postgres", "postgresql+psycopg") and rest:
         from ragwatch.state.postgres import PostgresDatabase
 

@@ -8,7 +8,14 @@ from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import Any
 
-from ragwatch.errors import ConfigError, MissingExtraError, RagwatchError, StateError, UnreachableError
+from ragwatch.errors import (
+    ConfigError,
+    MissingExtraError,
+    RagwatchError,
+    StateError,
+    StateReadOnlyError,
+    UnreachableError,
+)
 from ragwatch.state.columns import DamagedColumnError, to_utc
 from ragwatch.state.database import VERSION_TABLE, Database, Statements
 
@@ -40,6 +47,7 @@ _MEANINGS = (
     ("XX", "is damaged", REBUILD),
 )
 """SQLSTATE prefix, what it says of the database, remedy; the first that fits counts."""
+_READ_ONLY = ("25006", "42501")
 
 
 class PostgresDatabase(Database):
@@ -84,9 +92,10 @@ class PostgresDatabase(Database):
         said = self._redacted(str(error))
         if state is None or _UNREACHABLE.match(state):
             return UnreachableError(f"the state database {self.location} does not answer: {said}", hint=_REACH)
+        kind = StateReadOnlyError if state in _READ_ONLY else StateError
         for prefix, fact, hint in _MEANINGS:
             if state.startswith(prefix):
-                return StateError(f"the state database {self.location} {fact}: {said}", hint=hint)
+                return kind(f"the state database {self.location} {fact}: {said}", hint=hint)
         return StateError(f"the state database {self.location} refused an operation ({state}): {said}", hint=REBUILD)
 
     def close(self) -> None:

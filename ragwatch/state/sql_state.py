@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from ragwatch.corpus.identity import Json
+from ragwatch.errors import StateReadOnlyError
 from ragwatch.health.incidents import Incident, Transition
 from ragwatch.ports import CachedDocument, Lease, Note, Quarantined, RunRecord
 from ragwatch.ports.incidents import Lag, Message
@@ -29,9 +30,11 @@ class SqlState:
     and verb. `finish_run` and `record_findings` raise `NotFoundError` for a run that is not there (any more).
     """
 
-    def __init__(self, url: str, *, process: str = "", busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, process: str = "", busy_seconds: float = BUSY_SECONDS, reading: bool = False
+    ) -> None:
         """Open the database at `url`; see `ragwatch.state.open_state`."""
-        self._database = open_database(url, busy_seconds)
+        self._database = open_database(url, busy_seconds, reading=reading)
         try:
             self._open()
         except BaseException:
@@ -48,7 +51,13 @@ class SqlState:
         self._pruning = Pruning(self._database)
 
     def _open(self) -> None:
-        if self._database.revision() != HEAD:
+        known, where = self._database.revision(), self._database.location
+        if known != HEAD and self._database.read_only:
+            raise StateReadOnlyError(
+                f"the state database {where} is read-only, and of schema revision {known}, not {HEAD}",
+                hint="let a command run as a user who may write it: it brings the schema to that revision",
+            )
+        if known != HEAD:
             from ragwatch.state.upgrade import upgrade
 
             upgrade(self._database)

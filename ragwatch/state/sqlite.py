@@ -7,9 +7,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from ragwatch.errors import ConfigError, StateError
+from ragwatch.errors import ConfigError, StateError, StateReadOnlyError
 from ragwatch.state.columns import DamagedColumnError, encode_time
 from ragwatch.state.database import VERSION_TABLE, Cursor, Database, Statements
+from ragwatch.state.reading import connect_reading
 
 REBUILD = "delete the file: ragwatch rebuilds it from the source and the index; only history is lost"
 _FREE = "free space on that disk, or point state.url at another one; what was written before is intact"
@@ -43,14 +44,16 @@ class SqliteDatabase(Database):
     errors = (sqlite3.Error, DamagedColumnError)
     rebuild = REBUILD
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
+    def __init__(self, path: Path, busy_seconds: float, *, reading: bool = False) -> None:
+        """With `reading`, a file that cannot be written is read, and every write raises `StateReadOnlyError`."""
         super().__init__(str(path))
         self._path = path
         self.busy_seconds = busy_seconds
+        self._reading = reading
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
-    def from_url(cls, url: str, busy_seconds: float) -> "SqliteDatabase":
+    def from_url(cls, url: str, busy_seconds: float, *, reading: bool = False) -> "SqliteDatabase":
         """Raises `ConfigError` where the URL names no file."""
         path = url.removeprefix("sqlite:///")
         if path == url or not path or path.startswith(":") or "?" in path:
@@ -58,9 +61,16 @@ class SqliteDatabase(Database):
                 f"the state URL {url!r} does not name a file; the form is sqlite:///PATH, without options",
                 hint='for example url = "sqlite:///.ragwatch/state.db"',
             )
-        return cls(Path(path).absolute(), busy_seconds)
+        return cls(Path(path).absolute(), busy_seconds, reading=reading)
+
+    @property
+    def read_only(self) -> bool:
+        return self._reading and self._path.is_file() and self._unwritable() is not None
 
     def connect(self) -> sqlite3.Connection:
+        if self.read_only:
+            with self.translating():
+                return connect_reading(self._path, self.busy_seconds)
         self._check_path()
         with self.translating():
             connection = sqlite3.connect(
@@ -86,13 +96,20 @@ class SqliteDatabase(Database):
             ) from None
         if self._path.is_dir():
             raise StateError(f"the state database {self.location} is a folder, not a file", hint="change state.url")
-        for path in (folder, self._path):
-            # Beside the file SQLite keeps a log and an index of it, so the folder has to be writable too.
-            if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-                kind = "its folder" if path is folder else "the file"
-                raise StateError(
-                    f"the state database {self.location} is read-only: {kind} is not writable", hint=_PERMIT
-                )
+        kind = self._unwritable()
+        if kind is not None:
+            raise StateReadOnlyError(
+                f"the state database {self.location} is read-only: {kind} is not writable", hint=_PERMIT
+            )
+
+    def _unwritable(self) -> str | None:
+        """Return what keeps the file from being written, None where nothing does."""
+        effective = os.access in os.supports_effective_ids
+        # Beside the file SQLite keeps a log and an index of it, so the folder has to be writable too.
+        for kind, path in (("its folder", self._path.parent), ("the file", self._path)):
+            if path.exists() and not os.access(path, os.W_OK, effective_ids=effective):
+                return kind
+        return None
 
     def revision(self) -> str | None:
         with self.reading() as statements:
@@ -153,7 +170,8 @@ class SqliteDatabase(Database):
             )
         name = getattr(error, "sqlite_errorname", str(code))
         fact, hint = _MEANINGS.get(code & 0xFF, (f"refused an operation: {error}", REBUILD))
-        return StateError(f"the state database {self.location} {fact} ({name})", hint=hint)
+        kind = StateReadOnlyError if code & 0xFF == sqlite3.SQLITE_READONLY else StateError
+        return kind(f"the state database {self.location} {fact} ({name})", hint=hint)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ragwatch.corpus.identity import Json
 from ragwatch.errors import StoreBusyError, StoreError
+from ragwatch.words.json_text import parse_json
 
 LOCK_SECONDS = 60.0
 """How long to wait for another process that creates, deletes or aliases."""
@@ -51,7 +52,7 @@ def read_json(path: Path) -> dict[str, Json] | None:
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
-    found = json.loads(text)
+    found = parse_json(text)
     if not isinstance(found, dict):
         raise ValueError("it does not hold a JSON object")
     return found

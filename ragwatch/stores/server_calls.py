@@ -17,6 +17,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from ragwatch.errors import NotFoundError, RagwatchError, StoreError, StoreUnreachableError
 from ragwatch.stores.server_settings import ServerSettings
+from ragwatch.words.json_text import parse_json
 
 T = TypeVar("T")
 
@@ -207,7 +208,7 @@ def _fault_of_status(error: UnexpectedResponse) -> _Fault:
 def _said(error: UnexpectedResponse) -> str:
     """Return what the server's answer says, at most 300 characters."""
     try:
-        said = str(json.loads(error.content)["status"]["error"])
+        said = str(parse_json(error.content)["status"]["error"])
     except (ValueError, KeyError, TypeError):
         said = error.content.decode("utf-8", "replace").strip() or str(error.reason_phrase)
     return f"HTTP {error.status_code}, {said[:300]}"

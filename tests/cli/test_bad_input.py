@@ -63,6 +63,55 @@ CASES: list[tuple[str, str, str, ExitCode, str]] = [
         "/proc/ragwatch",
     ),
     (
+        "a NUL in the path of the store",
+        'path = "index"',
+        'path = "in\\u0000dex"',
+        ExitCode.USAGE,
+        "ragwatch.toml:4: store.path = 'in\\x00dex': holds a NUL",
+    ),
+    (
+        "a NUL in a server's address",
+        'path = "index"',
+        'url = "http://local\\u0000host:6333"',
+        ExitCode.USAGE,
+        "ragwatch.toml:4: store.url",
+    ),
+    (
+        "a NUL in the path of a source",
+        'path = "docs"',
+        'path = "docs\\u0000"',
+        ExitCode.USAGE,
+        "ragwatch.toml:14: sources.0.path",
+    ),
+    (
+        "a NUL in the encoder's address",
+        'model = "served-model"',
+        'model = "m"\ntokenizer = "a\\u0000b"',
+        ExitCode.USAGE,
+        "encoder.tokenizer",
+    ),
+    (
+        "a control character in the encoder's address",
+        'base_url = "http://',
+        'base_url = "http://\\u001b',
+        ExitCode.USAGE,
+        "base_url is not an http",
+    ),
+    (
+        "TOML nested without end",
+        "[state]",
+        "[chunker]\noptions = { a = " + "[" * 3000 + "]" * 3000 + " }\n\n[state]",
+        ExitCode.USAGE,
+        "nested too deeply",
+    ),
+    (
+        "TOML nested more than anything needs",
+        "[state]",
+        "[chunker]\noptions = { a = " + "[" * 150 + "]" * 150 + " }\n\n[state]",
+        ExitCode.USAGE,
+        "nested too deeply",
+    ),
+    (
         "a chunker that is not there",
         "[state]",
         '[chunker]\nkind = "callable"\ntarget = "no_such_module:cut"\n\n[state]',
@@ -145,12 +194,40 @@ def test_another_layout_is_refused(indexed: Workspace) -> None:
     assert indexed.ragwatch("reindex", "--yes").code == ExitCode.REFUSED
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "not json", '{"digest": "x", "plan": {"format": 99}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "not json",
+        '{"digest": "x", "plan": {"format": 99}}',
+        "[" * 100_000,
+        '{"digest": "x", "plan": ' + "[" * 900 + "]" * 900 + "}",
+    ],
+)
 def test_a_bad_plan_file(indexed: Workspace, content: str) -> None:
     Path("plan.json").write_text(content)
     outcome = indexed.ragwatch("reindex", "--plan", "plan.json")
     assert outcome.code == ExitCode.USAGE
     assert "plan.json" in outcome.err
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, "[" * 900 + "]" * 900])
+def test_a_golden_file_that_is_nested_without_end(indexed: Workspace, nested: str) -> None:
+    line = '{"id": "a", "query": "q", "document": "refunds.md", "more": ' + nested + "}\n"
+    Path("golden.jsonl").write_text(line)
+    for command in (["probe"], ["golden", "list"], ["golden", "import", "golden.jsonl", "--dry-run"]):
+        outcome = indexed.ragwatch(*command)
+        assert outcome.code == ExitCode.USAGE, command
+        assert "golden.jsonl:1: not valid JSON" in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_a_golden_query_whose_document_holds_a_nul(indexed: Workspace) -> None:
+    Path("golden.jsonl").write_text('{"id": "a", "query": "q", "document": "ref\\u0000unds.md"}\n')
+    outcome = indexed.ragwatch("probe", "--json")
+    assert outcome.value["outcomes"] == {"evidence_gone": 1}
 
 
 def test_no_plan_file(indexed: Workspace) -> None:
@@ -202,6 +279,21 @@ def test_an_environment_variable_that_means_nothing(indexed: Workspace) -> None:
     assert outcome.code == ExitCode.USAGE
     assert "environment variable RAGWATCH_STORE__PTH" in outcome.err
     assert 'did you mean "path"?' in outcome.err
+
+
+def test_beside_a_service_of_our_name_commands_work_and_say_nothing(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_SERVICE_HOST", "10.96.0.12")
+    indexed.monkeypatch.setenv("RAGWATCH_PORT", "tcp://10.96.0.12:9464")
+    outcome = indexed.ragwatch("scan")
+    assert (outcome.code, outcome.err) == (ExitCode.DONE, "")
+
+
+def test_a_variable_that_resembles_no_key_is_a_warning(indexed: Workspace) -> None:
+    indexed.monkeypatch.setenv("RAGWATCH_RELEASE", "blue")
+    outcome = indexed.ragwatch("scan")
+    assert outcome.code == ExitCode.DONE
+    assert "warning: environment variable RAGWATCH_RELEASE names no setting" in outcome.err
+    assert indexed.ragwatch("scan", "--quiet").err == ""
 
 
 def test_an_environment_variable_overrides_the_file(indexed: Workspace) -> None:

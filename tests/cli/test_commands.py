@@ -194,6 +194,22 @@ def test_doctor_names_the_remedy_of_what_fails(indexed: Workspace) -> None:
     assert [check["name"] for check in failed] == ["source docs"]
 
 
+def test_doctor_warns_of_pages_that_everybody_can_read(indexed: Workspace) -> None:
+    indexed.configure("[state]", '[daemon]\nlisten = "0.0.0.0:9464"\n\n[state]')
+    outcome = indexed.ragwatch("doctor", "--json")
+    assert (outcome.code, outcome.value["healthy"]) == (ExitCode.DONE, True)
+    (warned,) = [check for check in outcome.value["checks"] if check["outcome"] == "advice"]
+    assert warned["name"] == "daemon"
+    assert "daemon.listen = '0.0.0.0:9464'" in warned["fact"]
+    assert "token_env" in warned["remedy"]
+    assert "advice" in indexed.ragwatch("doctor").out
+    indexed.configure('listen = "0.0.0.0:9464"', 'listen = "0.0.0.0:9464"\ntoken_env = "PAGE_TOKEN"')
+    assert "PAGE_TOKEN is not set" in indexed.ragwatch("doctor").out
+    indexed.monkeypatch.setenv("PAGE_TOKEN", "a token")
+    names = [check["name"] for check in indexed.ragwatch("doctor", "--json").value["checks"]]
+    assert "daemon" not in names
+
+
 def test_quiet_leaves_the_exit_code(indexed: Workspace) -> None:
     indexed.write("new.md", "# New\n\nText.\n")
     outcome = indexed.ragwatch("scan", "--quiet")

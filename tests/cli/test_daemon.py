@@ -6,6 +6,8 @@ import signal
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
@@ -166,6 +168,19 @@ def test_a_port_in_use_is_said_and_the_collection_is_given_back(indexed: Workspa
     assert f"daemon.listen = '127.0.0.1:{port}' cannot be used" in outcome.err
     with daemon(indexed.folder, port) as running:
         running.ready()
+
+
+def test_beyond_loopback_it_warns_and_answers_to_its_own_names_only(indexed: Workspace, port: int) -> None:
+    write_job(indexed.folder, "tick")
+    configure(indexed, port)
+    indexed.configure(f'listen = "127.0.0.1:{port}"', f'listen = "0.0.0.0:{port}"')
+    with daemon(indexed.folder, port) as running:
+        running.ready()
+        eventually(lambda: "whoever reaches this address reads the status page and the metrics" in running.said)
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": "rebound.example"})
+        with pytest.raises(urllib.error.HTTPError, match="421"):
+            urllib.request.urlopen(asked, timeout=PATIENCE_S)
+        assert running.stop() == ExitCode.DONE
 
 
 def test_broken_files_leave_the_other_jobs_alone_and_are_mended_by_sighup(indexed: Workspace, port: int) -> None:

@@ -1,8 +1,11 @@
 """One job at once: what the command keeps, tells, and returns."""
 
+import shutil
+
 import pytest
 
 from ragwatch.errors import ExitCode
+from ragwatch.jobs import shipped_folder
 from tests.cli.conftest import Workspace
 from tests.cli.daemons import SCAN, ledger_of, runs, write_job
 from tests.servers.receiver import Receiver
@@ -45,6 +48,23 @@ def test_what_a_job_raises_is_kept_and_ends_the_command_as_before(indexed: Works
     kept = runs(indexed.folder, "job:lost")[0]
     assert kept.outcome == "failed"
     assert kept.summary["error"] == {"type": "NotFoundError", "fact": "no such thing", "hint": ""}
+
+
+@pytest.mark.parametrize(
+    ("job", "missing"), [("probe", "there are no golden queries"), ("judge", "no judge is configured")]
+)
+def test_a_job_with_nothing_to_measure_with_says_so_everywhere(indexed: Workspace, job: str, missing: str) -> None:
+    (indexed.folder / "jobs").mkdir()
+    shutil.copyfile(shipped_folder("jobs") / f"{job}.py", indexed.folder / "jobs" / f"{job}.py")
+    outcome = indexed.ragwatch("job", "run", job)
+    assert outcome.code == ExitCode.INCOMPLETE
+    assert missing in outcome.err
+    assert [run.outcome for run in runs(indexed.folder, f"job:{job}")] == ["not_measured"]
+    assert f"not measured: {missing}" in " ".join(indexed.ragwatch("status").out.split())
+    assert indexed.ragwatch("history", "--json").value["runs"][0]["outcome"] == "not_measured"
+    assert indexed.ragwatch("job", "list", "--json").value["jobs"][0]["last"]["outcome"] == "not_measured"
+    assert indexed.ragwatch("status", "--json").value[f"last_{job}"]["outcome"] == "not_measured"
+    assert indexed.ragwatch("incidents", "--json").value["incidents"] == []
 
 
 def test_another_broken_file_does_not_keep_a_job_from_running(indexed: Workspace) -> None:

@@ -152,9 +152,12 @@ def test_rollback_where_the_old_encoder_is_gone(aliased: Workspace) -> None:
 
 def test_a_failed_gate_exits_1_refuses_the_cutover_and_can_be_overridden(aliased: Workspace) -> None:
     query = {"id": "a", "query": "when are refunds paid", "forbidden": {"quote": "paid within thirty days"}}
-    (aliased.folder / "golden.jsonl").write_text(json.dumps(query), encoding="utf-8")
+    # The queries that a probe asks are those of the gate.
+    aliased.configure("[state]", '[probe]\ngolden = "asked/queries.jsonl"\n\n[state]')
+    (aliased.folder / "asked").mkdir()
+    (aliased.folder / "asked" / "queries.jsonl").write_text(json.dumps(query), encoding="utf-8")
     planned = aliased.ragwatch("migrate", "plan", "--encoder", "new.toml", "--json").value
-    assert planned["golden"] == "golden.jsonl"
+    assert planned["golden"] == "asked/queries.jsonl"
     aliased.ragwatch("migrate", "start", "--yes")
     failed = aliased.ragwatch("migrate", "gate")
     assert failed.code == ExitCode.FINDINGS

@@ -47,6 +47,19 @@ def test_the_first_probe_names_the_next_step(probed: Workspace) -> None:
     assert "ragwatch baseline set" in outcome.out
 
 
+def test_a_first_probe_in_which_all_failed_is_offered_to_nobody(probed: Workspace) -> None:
+    probed.server.always = Status(401)
+    outcome = probed.ragwatch("probe")
+    assert outcome.code == ExitCode.INCOMPLETE
+    assert "NOT MEASURED" in outcome.out
+    assert "baseline set" not in outcome.out
+    refused = probed.ragwatch("baseline", "set")
+    assert refused.code == ExitCode.INCOMPLETE
+    assert "3 of 3 queries failed" in refused.err
+    assert probed.ragwatch("baseline", "show").code == ExitCode.NOT_FOUND
+    assert "not measured: 3 of 3 queries failed" in " ".join(probed.ragwatch("status").out.split())
+
+
 def test_json_has_measures_with_intervals(probed: Workspace) -> None:
     value = probed.ragwatch("probe", "--json").value
     assert value["decision"] is None

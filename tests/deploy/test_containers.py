@@ -1,5 +1,6 @@
 """docker-compose.yml and the Dockerfile: valid, and about files, commands and settings that exist."""
 
+import json
 import re
 import subprocess
 import sys
@@ -143,6 +144,8 @@ def test_another_version_of_ragwatch_does_not_fetch_torch_again() -> None:
 def test_prometheus_scrapes_the_port_that_is_listened_on(services: dict[str, Any]) -> None:
     scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"][0]
     assert scraped["static_configs"][0]["targets"] == ["ragwatch:9464"]
+    # Its requests carry that name, which is answered only where it is configured.
+    assert json.loads(services["ragwatch"]["environment"]["RAGWATCH_DAEMON__HOSTS"]) == ["ragwatch"]
     assert services["ragwatch"]["environment"]["RAGWATCH_DAEMON__LISTEN"].endswith(":9464")
     assert ":9464/healthz" in services["ragwatch"]["healthcheck"]["test"][-1]
 

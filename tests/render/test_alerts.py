@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.alerts import open_channel
 from ragwatch.alerts.circuit import Circuit
 from ragwatch.app.alerts import OutboxView, Trial
 from ragwatch.health.incidents import Event
 from ragwatch.render.alerts import outbox_text, preview_text, trials_text
+from ragwatch.render.plain import SafeConsole
 from tests.alerts.notices import STALE, START, message, settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -55,7 +56,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.audit import AuditReport, Group
 from ragwatch.auditing.attestation import Attestation, PinnedDistance
@@ -22,6 +22,7 @@ from ragwatch.health.cohorts import CohortScreen
 from ragwatch.health.levels import Tolerance
 from ragwatch.index.distrust import Cohort
 from ragwatch.render.audit import audit_text, percent, screen_text, vector_repair_text
+from ragwatch.render.plain import SafeConsole
 from ragwatch.vector_repair import VectorRepair
 from tests.render.test_text import REINDEX
 
@@ -93,7 +94,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
             stopped="proved after 300 chunks: at most 1.00% wrong",
             part=Slice((("source", "handbook"),), datetime(2026, 2, 1, tzinfo=UTC)),
             population=None,
-            groups=(Group("handbook", 900, 250, 0, 0.0119), Group("", None, 50, 1, 0.09)),
+            groups=(Group("handbook", 900, 250, 0, 0.0119), Group("without source", None, 50, 1, 0.09)),
             attestation=replace(SAME, state="first use"),
         )
     ),
@@ -119,7 +120,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.app.encoder import Acceptance, EncoderCheck, EncoderDiff, EncoderOverview, KnownEncoder
 from ragwatch.auditing.attestation import Attestation, PinnedDistance
@@ -17,6 +17,7 @@ from ragwatch.health.tolerance import tolerance_of
 from ragwatch.index.encoder_diff import diff_recorded, diff_shapes, verdict
 from ragwatch.index.spec import EncoderIdentity, Layout, Manifest
 from ragwatch.render.encoder import check_text, diff_text, encoder_text
+from ragwatch.render.plain import SafeConsole
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPE: dict[str, Json] = {
@@ -103,7 +104,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.app.freshness import FreshnessReport
 from ragwatch.app.policy import PolicyStatus
@@ -17,6 +17,7 @@ from ragwatch.health.objectives import Objective, summarise
 from ragwatch.ports import RunRecord
 from ragwatch.ports.incidents import Change, Lag
 from ragwatch.render.freshness import freshness_json, freshness_text, policy_json, policy_text
+from ragwatch.render.plain import SafeConsole
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -87,7 +88,7 @@ VALUES: dict[str, Callable[[], object]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=120, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 120)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.golden.coverage import Coverage, Suggestion
 from ragwatch.golden.filter import Filter, Generated
@@ -19,6 +19,7 @@ from ragwatch.probes.golden_import import Imported, Matched
 from ragwatch.probes.ragas_testset import SynthesisReport
 from ragwatch.probes.ragas_types import Reason, Usage
 from ragwatch.render.golden import card_text, coverage_text, generated_text, imported_text, listed_text
+from ragwatch.render.plain import SafeConsole
 
 GOLDEN = Path(__file__).parent / "golden"
 LINE = {
@@ -127,7 +128,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

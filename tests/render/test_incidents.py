@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.app.incidents import IncidentHistory, IncidentList
 from ragwatch.corpus.identity import Json
@@ -26,6 +26,7 @@ from ragwatch.render.incidents import (
     incidents_text,
     status_text,
 )
+from ragwatch.render.plain import SafeConsole
 from ragwatch.watching.notify import address
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -130,7 +131,7 @@ VALUES: dict[str, Callable[[], dict[str, Json]]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

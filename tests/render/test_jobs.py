@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.corpus.identity import Json
 from ragwatch.daemon.board import Board, JobLine
@@ -21,6 +21,7 @@ from ragwatch.health.incidents import Incident, Phase, Problem
 from ragwatch.jobs import BrokenFile
 from ragwatch.ports import RunRecord
 from ragwatch.render.jobs import jobs_text, next_text
+from ragwatch.render.plain import SafeConsole
 from ragwatch.render.status_page import Card, status_page
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,7 +60,7 @@ ALONE = replace(BOARD, broken=(), missed=(), circuit=Circuit(), daemon=None)
 
 
 def printed(shown: RenderableType) -> str:
-    console = Console(width=120, highlight=False, file=StringIO())
+    console = SafeConsole(StringIO(), 120)
     console.print(shown)
     file = console.file
     assert isinstance(file, StringIO)

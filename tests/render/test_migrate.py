@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.apply import Applied
 from ragwatch.estimate import Estimate
@@ -21,6 +21,7 @@ from ragwatch.migration.plan import Cost, MigrationPlan
 from ragwatch.migration.steps import Filled, Staleness, StepReport
 from ragwatch.reindex import ReindexReport
 from ragwatch.render.migrate import alias_text, plan_text, step_text
+from ragwatch.render.plain import SafeConsole
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -118,7 +119,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=110, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 110)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.corpus.identity import Json
 from ragwatch.health.measures import mean_by_unit
@@ -18,6 +18,7 @@ from ragwatch.probing.index import IndexChecks
 from ragwatch.probing.overlap import Overlap
 from ragwatch.probing.runs import ProbeRun, compare_runs
 from ragwatch.probing.similarity import Similarity
+from ragwatch.render.plain import SafeConsole
 from ragwatch.render.probe import baseline_text, power_text, probe_text, verdict_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -83,7 +84,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

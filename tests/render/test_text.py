@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ragwatch.app.doctor import Check
 from ragwatch.apply import Applied
@@ -23,6 +23,7 @@ from ragwatch.ports import RunRecord
 from ragwatch.reindex import ReindexReport, Restored
 from ragwatch.render.doctor import doctor_text
 from ragwatch.render.incidents import status_text
+from ragwatch.render.plain import SafeConsole
 from ragwatch.render.text import history_text, plan_text, reindex_text, scan_text
 from ragwatch.scan import ScanReport
 from tests.fakes.memory_state import MemoryState
@@ -173,7 +174,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
 
 
 def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+    console = SafeConsole(io.StringIO(), 100)
     console.print(SCREENS[name]())
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

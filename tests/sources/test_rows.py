@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ragwatch.corpus.identity import Json
 from ragwatch.sources import id_table
 from ragwatch.sources.id_table import IdTable
-from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.rows import BadIdError, document_id, json_value, row_digest
+from ragwatch.words.addresses import Redactor
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from ragwatch.audit import AuditReport, AuditRequest, audit
 from ragwatch.auditing.sampling import Slice
+from ragwatch.corpus.identity import Json
 from ragwatch.errors import NotFoundError, RefusedError
 from ragwatch.health.attribution import Cause
 from ragwatch.health.findings import Kind, Status
@@ -194,6 +195,41 @@ def test_every_month_is_drawn_from(store: Store) -> None:
     report = _audit(bench, AuditRequest(size=50, by="month"))
     assert {group.name: group.population for group in report.groups} == {"2026-01": 250, "2026-03": 10}
     assert {group.name: group.audited for group in report.groups} == {"2026-01": 48, "2026-03": 10}
+
+
+@pytest.mark.parametrize("by", ["source", "encoder", "month"])
+def test_points_without_the_field_are_drawn_from_and_are_a_group(bench: Bench, by: str) -> None:
+    others = [replace(point, payload=_without_labels(point)) for point in _points(bench)[:150]]
+    # A field of their own that is called so is none of ours.
+    others = [replace(point, payload={**point.payload, "source": "docs"}) for point in others]
+    wrong = HashEncoder(salt=7)
+    bench.store.upsert([replace(one, vector=wrong.encode([str(one.payload["text"])])[0]) for one in others])
+    report = _audit(bench, AuditRequest(size=100, by=by))
+    groups = {group.name: group for group in report.groups}
+    without = groups.pop(f"without {by}")
+    (labelled,) = groups.values()
+    assert (without.population, labelled.population) == (150, 50)
+    assert without.wrong == without.audited > 60
+    assert labelled.wrong == 0 < labelled.audited
+    assert report.estimate.low < 0.75 < report.upper
+    assert _audit(bench, AuditRequest(everything=True, by=by)).wrong == 150
+
+
+def test_points_without_a_payload_field_are_a_group(bench: Bench) -> None:
+    for point in _points(bench)[:50]:
+        bench.store.set_payload([(point.id, {"tenant": "a"})])
+    report = _audit(bench, AuditRequest(everything=True, by="tenant"))
+    assert {group.name: group.audited for group in report.groups} == {"a": 50, "without tenant": 150}
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.6, 0.999])
+def test_every_confidence_that_is_taken_has_a_bound(bench: Bench, confidence: float) -> None:
+    report = _audit(bench, AuditRequest(size=60, by="source", confidence=confidence))
+    assert report.estimate.low <= report.estimate.share <= report.upper <= report.estimate.high <= 1
+
+
+def _without_labels(point: StoredPoint) -> dict[str, Json]:
+    return {name: value for name, value in point.payload.items() if name != "_ragwatch"}
 
 
 def _relabel(bench: Bench, points: list[StoredPoint], name: str, change: Callable[[str], str]) -> None:

@@ -2,7 +2,12 @@
 
 from datetime import timedelta
 
-from ragwatch.known import DEEP, known_status
+import pytest
+
+from ragwatch.corpus.identity import Json
+from ragwatch.health.findings import Status
+from ragwatch.known import DEEP, OVERDUE, PROBE, known_status, remember_deep_scan
+from ragwatch.ports import RunRecord
 from ragwatch.scan import scan
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_store import MemoryStore
@@ -25,3 +30,35 @@ def test_the_newest_deep_scan_is_known_however_many_fast_ones_followed() -> None
     assert found is not None
     assert (found.id, found.started, found.summary["mode"]) == (report.run, deep, "deep")
     assert found in state.runs(collection="docs", verb="scan", limit=400)
+
+
+def _ran(state: MemoryState, verb: str, age: timedelta, summary: dict[str, Json], outcome: str = "done") -> RunRecord:
+    run = state.start_run(verb, "docs", START - age)
+    state.finish_run(run, outcome, summary, START - age)
+    return state.runs(collection="docs", verb=verb, limit=1)[0]
+
+
+@pytest.mark.parametrize("check", sorted(OVERDUE))
+def test_whichever_check_is_overdue_nothing_is_known(check: str) -> None:
+    state = MemoryState()
+    for verb, told in (("scan", {"status": "healthy"}), ("audit", {"status": "healthy"}), ("probe", {})):
+        limit = OVERDUE[verb]
+        _ran(state, verb, limit + timedelta(hours=1) if verb == check else limit / 2, dict(told))
+    deep = timedelta(days=9) if check == "deep_scan" else timedelta(days=1)
+    remember_deep_scan(state, RunRecord("d", "scan", "docs", START - deep, START - deep, "done", {"mode": "deep"}))
+    found = known_status(state, "docs", START)
+    assert found.status is Status.UNKNOWN
+    assert [f"the last {check.replace('_', ' ')} is overdue" in reason for reason in found.reasons] == [True]
+    patient = {name: timedelta(days=365) for name in OVERDUE}
+    assert known_status(state, "docs", START, overdue=patient).status is Status.HEALTHY
+
+
+def test_a_job_that_had_nothing_to_measure_with_is_the_last_word() -> None:
+    state = MemoryState()
+    _ran(state, "probe", timedelta(hours=5), {"decision": "same", "measures": {}})
+    idle = _ran(
+        state, "job:probe", timedelta(hours=1), {"error": {"fact": "there are no golden queries"}}, "not_measured"
+    )
+    assert known_status(state, "docs", START).last[PROBE] == idle
+    newer = _ran(state, "probe", timedelta(minutes=5), {"decision": "same", "measures": {}})
+    assert known_status(state, "docs", START).last[PROBE] == newer

@@ -1,5 +1,6 @@
 """What a probe says of an index that answers, and of one that does not any more."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from ragwatch.corpus.callable_chunker import CallableChunker
 from ragwatch.corpus.chunking import SectionChunker
 from ragwatch.corpus.document import Chunker
-from ragwatch.errors import NotFoundError, RetrieverError, UnreachableError
+from ragwatch.errors import ExitCode, NotFoundError, NotMeasuredError, RetrieverError, UnreachableError
 from ragwatch.health.findings import Kind
 from ragwatch.health.outcomes import Outcome
 from ragwatch.health.retrieval import GoldenQuery, RelevantPassage
@@ -193,6 +194,51 @@ def test_a_query_that_only_forbids_is_in_no_measure(bench: Bench) -> None:
     report = ask(bench, [golden(1), negative])
     assert report.run.measures()["hit@5"].queries == 1
     assert [result.id for result in report.run.results if result.forbidden] == ["never"]
+
+
+class Dead:
+    """A pipeline of the user's that does not answer the first `failing` questions."""
+
+    def __init__(self, inner: Retriever, failing: int) -> None:
+        self.inner, self.failing, self.settings = inner, failing, inner.settings
+
+    def prepare(self, queries: Sequence[str]) -> None:
+        self.inner.prepare(queries)
+
+    def retrieve(self, query: str, k: int) -> list[Passage]:
+        if self.failing:
+            self.failing -= 1
+            raise RetrieverError("nobody answers")
+        return self.inner.retrieve(query, k)
+
+
+@pytest.mark.parametrize("failing", [COUNT, 4])
+def test_a_first_probe_that_measured_too_little_is_no_baseline(bench: Bench, failing: int) -> None:
+    report = ask(bench, retriever=Dead(CollectionRetriever(bench.store, bench.encoder, Layout.PLAIN), failing))
+    assert f"{failing} of {COUNT} queries failed" in report.not_measured
+    assert "nobody answers" in report.not_measured
+    assert (report.verdict, report.exit_code) == (None, ExitCode.INCOMPLETE)
+    assert bench.state.runs(verb="probe")[0].outcome == "incomplete"
+    with pytest.raises(NotMeasuredError, match=r"is no baseline: .* queries failed"):
+        accept_baseline(bench.state, "docs", None, bench.clock())
+    assert read_baseline(bench.state, "docs") is None
+
+
+def test_a_first_probe_with_a_few_failures_is_measured(bench: Bench) -> None:
+    report = ask(bench, retriever=Dead(CollectionRetriever(bench.store, bench.encoder, Layout.PLAIN), 3))
+    assert (report.not_measured, report.exit_code) == ("", ExitCode.DONE)
+    assert accept_baseline(bench.state, "docs", None, bench.clock()).id == report.run.id
+
+
+def test_a_forbidden_text_is_a_finding_also_where_the_accepted_state_has_it(bench: Bench) -> None:
+    queries = [golden(n) for n in range(COUNT)]
+    queries[3] = replace(queries[3], forbidden=sentence(3, "allowed"))
+    assert ask(bench, queries).exit_code is ExitCode.FINDINGS
+    accept_baseline(bench.state, "docs", None, bench.clock())
+    report = ask(bench, queries)
+    assert report.verdict is not None
+    assert (report.verdict.decision, report.verdict.forbidden_before) == (Decision.SAME, ("q3",))
+    assert report.exit_code is ExitCode.FINDINGS
 
 
 def test_other_questions_are_not_compared(bench: Bench) -> None:

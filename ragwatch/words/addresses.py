@@ -1,8 +1,9 @@
-"""Keeping passwords, keys and tokens of a source's address out of every message."""
+"""Addresses: which are usable, and keeping passwords, keys and tokens in them out of every message."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
 
 MASK = "***"
 
@@ -13,6 +14,40 @@ _USERINFO = re.compile(r"://([^:/@?#]*)(?::([^/?#\s]*|[^@]*))?@")
 _CHAINED = re.compile(r"::(?=[\w+.-]*://|[/~.])")
 """Between the links of an fsspec URL; elsewhere `::` may be part of a password."""
 _PARAMETER = re.compile(r"[?&;]([^=&;#\s]+)=([^&;#\s]*)")
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether an HTTP client can use it: http or https, a host, a port that exists, nothing unprintable."""
+    if re.search(r"[\s\x00-\x1f\x7f]", url) or not url.isprintable():
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is given by its number, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by name or number, is this machine as seen from itself."""
+    name = host.strip("[]").lower()
+    if is_ip_address(name):
+        return ipaddress.ip_address(name).is_loopback
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def public_address(url: str) -> str:
+    """Return the part of a web address that may be shown: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class Redactor:
