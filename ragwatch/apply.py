@@ -22,7 +22,7 @@ from ragwatch.index.points import StoredPoint, Vectors, label_fault, revision_of
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.index.storage import as_stored
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import CollectionInfo, Quarantined
+from ragwatch.ports import CollectionInfo, Quarantined, ReadOutcome
 from ragwatch.published import mended_manifest, new_manifest
 
 WINDOW_TEXTS = 1024
@@ -163,17 +163,25 @@ class Application:
         for name in sorted({change.source for change in changes if change.revision is not None}):
             source = self.pipeline.source(name)
             wanted = {c.id: c for c in changes if c.source == name and c.revision is not None}
-            for outcome in source.read(list(wanted)) if source else ():
-                self.held.keep()
-                change = wanted[outcome.id]
-                if not isinstance(outcome, Document):
-                    self.applied.skipped[change.document] = "it could not be read again"
-                    continue
-                document = self.pipeline.desired(outcome, self.pipeline.spec)
-                if document.revision != change.revision:
-                    self.applied.skipped[change.document] = "it changed after it was planned"
-                    continue
-                yield document
+            try:
+                for outcome in source.read(list(wanted)) if source else ():
+                    self.held.keep()
+                    document = self._as_planned(wanted.pop(outcome.id), outcome)
+                    if document is not None:
+                        yield document
+            except SourceError as error:
+                # The documents of other sources do not wait for it.
+                self.applied.skipped |= {change.document: error.fact for change in wanted.values()}
+
+    def _as_planned(self, change: DocumentChange, outcome: ReadOutcome) -> DesiredDocument | None:
+        if not isinstance(outcome, Document):
+            self.applied.skipped[change.document] = "it could not be read again"
+            return None
+        document = self.pipeline.desired(outcome, self.pipeline.spec)
+        if document.revision != change.revision:
+            self.applied.skipped[change.document] = "it changed after it was planned"
+            return None
+        return document
 
     def _vectors(self, diffs: Sequence[DocumentDiff]) -> tuple[dict[str, Vectors], dict[str, str]]:
         """Return text digest → vector, reused or encoded, and text digest → why the encoder refused it."""

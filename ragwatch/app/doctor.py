@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ragwatch.app import Settings, load
+from ragwatch.corpus.document import Document
 from ragwatch.errors import ExitCode, RagwatchError, RefusedError
 from ragwatch.health.collection_findings import OTHER_COLLECTION
 from ragwatch.ports import Source, Store, Unreadable
@@ -131,7 +132,10 @@ def _source(source: Source) -> str:
             ids.append(entry.id)
     if not listed:
         raise RagwatchError("lists no document", hint="look at path, include and exclude of this source")
-    unreadable = [outcome for outcome in islice(source.read(ids), SAMPLE) if isinstance(outcome, Unreadable)]
+    outcomes = list(islice(source.read(ids), SAMPLE))
+    unreadable = [outcome for outcome in outcomes if isinstance(outcome, Unreadable)]
+    if not any(isinstance(outcome, Document) and outcome.text for outcome in outcomes) and not unreadable:
+        raise RagwatchError(f"none of the first {len(ids)} documents holds any text", hint="look at where its text is")
     if len(unreadable) == len(ids):
         raise RagwatchError(
             f"none of the first {len(ids)} documents can be read: {unreadable[0].id}: {unreadable[0].reason}"

@@ -48,9 +48,9 @@ class Extracted:
 def extract(content: bytes, form: Format, *, encoding: str | None = None) -> Extracted:
     """Turn the bytes of one document into text.
 
-    `encoding` is tried where the bytes are not UTF-8, have no byte order mark and, if HTML, declare none. Raises
-    `DocumentUnreadableError` for binary content, undecodable or damaged content, for pointers to content that is not
-    here (Git LFS, git-annex), and where there is no text.
+    `encoding` is tried where the bytes are not UTF-8, have no byte order mark and, if HTML, declare none. Text that
+    is empty is a fact; an office document without text is not: it may be a scan. Raises `DocumentUnreadableError` for
+    it, for pointers to content that is not here (Git LFS, git-annex), and for binary, undecodable or damaged content.
     """
     if len(content) <= LONGEST and (reason := pointer_reason(content.decode("latin-1"))):
         raise DocumentUnreadableError(reason)
@@ -68,7 +68,7 @@ def extract(content: bytes, form: Format, *, encoding: str | None = None) -> Ext
 
 
 def extract_text(text: str, form: Format) -> Extracted:
-    """Turn decoded text into what is indexed. Raises `DocumentUnreadableError` as `extract` does."""
+    """Turn decoded text into what is indexed, "" where there is none. Raises as `extract` does."""
     _check(text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     metadata: dict[str, Json] = {}
@@ -79,8 +79,6 @@ def extract_text(text: str, form: Format) -> Extracted:
         metadata, text = split_front_matter(text)
         if isinstance(metadata.get("title"), str):
             title = str(metadata.pop("title")).strip() or None
-    if not text.strip():
-        raise DocumentUnreadableError("empty: nothing below its front matter" if metadata or title else "empty")
     return Extracted(text, form.markup, title or _first_heading(text, form.markup), metadata)
 
 
@@ -91,7 +89,7 @@ def text_outcome(
     try:
         found = extract_text(text, form)
     except DocumentUnreadableError as error:
-        return Unreadable(document_id, error.fact)
+        return Unreadable(document_id, error.fact, lasting=True)
     return Document(source, document_id, found.text, found.markup, title or found.title, {**found.metadata, **metadata})
 
 

@@ -17,6 +17,9 @@ from ragwatch.sources.formats import Format, extraction_version
 
 INT64 = range(-(2**63), 2**63)
 
+_DIGITS = 300
+"""Digits up to which a decimal number without a fraction is spelled out."""
+
 
 class BadIdError(ValueError):
     """A value cannot be a document's id. The message says why, without the record's name."""
@@ -96,14 +99,19 @@ def json_value(value: object) -> Json:  # noqa: PLR0911 - one line per type
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
-        return json_value(int(value) if value.is_finite() and value == int(value) else float(value))
+        # Spelled out, 1E+999999999 would fill the memory.
+        whole = value.is_finite() and value.adjusted() < _DIGITS and value == value.to_integral_value()
+        return json_value(int(value) if whole else float(value))
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, Mapping):
         return {str(json_value(str(key))): json_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        # A set has another order in every process, and would be an edit in each.
+        return [json_value(inner) for inner in sorted(value, key=repr)]
+    if isinstance(value, list | tuple):
         return [json_value(inner) for inner in value]
     return json_value(str(value))
 
@@ -111,20 +119,25 @@ def json_value(value: object) -> Json:  # noqa: PLR0911 - one line per type
 def row_outcome(
     source: str, key: str, row: Mapping[str, object], fields: Fields, form: Format
 ) -> Document | Unreadable:
-    """Return the document in one row; `row` may lack fields, which is the same as NULL."""
-    value = row.get(fields.text)
+    """Return the document in one row. A text that is NULL is an empty one; a row that lacks the field has lost it."""
+    value = row.get(fields.text, ...)
+    if value is ...:
+        return Unreadable(key, f"it has no field {fields.text!r}", lasting=True)
     if value is None:
-        return Unreadable(key, "empty")
+        value = ""
     if isinstance(value, bytes | bytearray | memoryview):
         try:
             value = decode(bytes(value), form)
         except DocumentUnreadableError as error:
-            return Unreadable(key, error.fact)
+            return Unreadable(key, error.fact, lasting=True)
     if not isinstance(value, str):
-        return Unreadable(key, f"{fields.text!r} holds {type(value).__name__}, not text")
-    title = json_value(row.get(fields.title)) if fields.title else None
+        return Unreadable(key, f"{fields.text!r} holds {type(value).__name__}, not text", lasting=True)
+    try:
+        title = json_value(row.get(fields.title)) if fields.title else None
+        metadata = {name: json_value(row.get(name)) for name in fields.metadata}
+    except RecursionError:
+        return Unreadable(key, "its metadata are nested too deeply", lasting=True)
     heading = " ".join(str(title).split()) if title is not None else None
-    metadata = {name: json_value(row.get(name)) for name in fields.metadata}
     return text_outcome(source, key, value, form, title=heading, metadata=metadata)
 
 

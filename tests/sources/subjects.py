@@ -164,7 +164,7 @@ class PostgresSubject(Subject):
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.connection.execute("DROP TABLE IF EXISTS pages")
-        self.connection.execute('CREATE TABLE pages ("Slug" TEXT, body TEXT, changed TIMESTAMPTZ DEFAULT now())')
+        self.connection.execute('CREATE TABLE pages ("Slug" TEXT, body BYTEA, changed TIMESTAMPTZ DEFAULT now())')
         self.source = SqlSource(
             "pages", url, "SELECT * FROM pages;", id_column="Slug", text_column="body", changed_at_column="changed"
         )
@@ -172,13 +172,14 @@ class PostgresSubject(Subject):
     def put(self, texts: Mapping[str, str]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany('DELETE FROM pages WHERE "Slug" = %s', [(key,) for key in texts])
-            cursor.executemany("INSERT INTO pages VALUES (%s, %s)", list(texts.items()))
+            rows = [(key, text.encode()) for key, text in texts.items()]
+            cursor.executemany("INSERT INTO pages VALUES (%s, %s)", rows)
 
     def remove(self, document_id: str) -> None:
         self.connection.execute('DELETE FROM pages WHERE "Slug" = %s', (document_id,))
 
     def put_unreadable(self, document_id: str) -> None:
-        self.connection.execute("INSERT INTO pages VALUES (%s, NULL)", (document_id,))
+        self.connection.execute("INSERT INTO pages VALUES (%s, %s)", (document_id, b"\xff"))
 
     def break_listing(self) -> None:
         self.connection.execute("INSERT INTO pages VALUES (NULL, 'text')")
@@ -203,7 +204,7 @@ class JsonlSubject(Subject):
         self._write()
 
     def put_unreadable(self, document_id: str) -> None:
-        self.records[document_id] = None
+        self.records[document_id] = "binary \0"
         self._write()
 
     def break_listing(self) -> None:
