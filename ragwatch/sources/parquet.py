@@ -25,9 +25,9 @@ class ParquetRows:
         self._tail = tail
         self._cursor: _Cursor | None = None
 
-    def scan(self, file: BinaryIO, identity: str) -> Iterator[tuple[str, int, str]]:
+    def scan(self, file: BinaryIO, stamp: str) -> Iterator[tuple[str, int, str] | BadRecordError]:
         """Yield (id, row number, stamp) of every row, reading the id column only."""
-        stamp = f"{identity}-{self._tail}" if identity else ""
+        stamp = f"{stamp}-{self._tail}" if stamp else ""
         row = 0
         with _Translated():
             table = _open(file)
@@ -37,7 +37,7 @@ class ParquetRows:
                     try:
                         yield document_id(value), row, stamp
                     except BadIdError as error:
-                        raise BadRecordError(f" row {row}", f"the id in column {self._fields.id!r} {error}") from None
+                        yield BadRecordError(f" row {row}", f"the id in column {self._fields.id!r} {error}")
                     row += 1
 
     def rows(self, file: BinaryIO, positions: Sequence[int]) -> Iterator[Mapping[str, object]]:

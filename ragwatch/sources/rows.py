@@ -35,6 +35,13 @@ class BadRecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Stands in place of a value that is not read, and says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
     """Which columns or fields of a row say what."""
 
@@ -123,6 +130,8 @@ def row_outcome(
     value = row.get(fields.text, ...)
     if value is ...:
         return Unreadable(key, f"it has no field {fields.text!r}", lasting=True)
+    if isinstance(value, Refused):
+        return Unreadable(key, value.reason, lasting=True)
     if value is None:
         value = ""
     if isinstance(value, bytes | bytearray | memoryview):

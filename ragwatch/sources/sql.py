@@ -19,6 +19,7 @@ from ragwatch.sources.database import Database, subselect
 from ragwatch.sources.formats import text_format
 from ragwatch.sources.id_table import IdTable
 from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, is_id, row_digest, row_outcome
+from ragwatch.sources.settled import Clock, is_settled, wall_clock
 
 IN_BATCH = 500
 """Ids of one query, well below every database's limit of parameters."""
@@ -44,9 +45,10 @@ class SqlSource:
     """The rows of `query`, one document each; read-only, in short transactions.
 
     A document's id is `id_column`, as text; integers and UUIDs round trip. The stamp is `changed_at_column` ("" where
-    it is NULL), or without one a digest of the row's text, title and metadata, which means that each listing moves
-    all texts. `markup` is "plain" (default), "markdown", "rst" or "html". A row whose text is NULL, empty, binary
-    or not text is unreadable. A NULL, empty or double id makes the listing incomplete: `SourceError` naming it.
+    it is NULL, or so young that another change may get the same time, see `ragwatch.sources.settled`), or without one a
+    digest of the row's text, title and metadata, which means that each listing moves all texts. `markup` is "plain"
+    (default), "markdown", "rst" or "html". A row whose text is binary or not text is unreadable. A NULL, empty or
+    double id makes the listing incomplete: `SourceError` naming it.
 
     The query stands in a subselect. SQLite files are opened read-only and never created; PostgreSQL is told that
     the transaction is read-only; elsewhere every transaction is rolled back. A listing is spooled to a temporary
@@ -67,8 +69,10 @@ class SqlSource:
         metadata_columns: Sequence[str] = (),
         changed_at_column: str | None = None,
         markup: str | None = None,
+        clock: Clock = wall_clock,
     ) -> None:
         self._name = name
+        self._clock = clock
         self._fields = Fields(id_column, text_column, title_column, tuple(metadata_columns))
         self._changed_at = changed_at_column
         self._form = text_format(markup or "plain", source=name)
@@ -112,13 +116,13 @@ class SqlSource:
     def _fill(self, file: IO[str]) -> None:
         content = (self._changed_at,) if self._changed_at else self._fields.content
         options = {"stream_results": True, "yield_per": STAMP_ROWS if self._changed_at else TEXT_ROWS}
-        listing = _Listing(file)
+        listing, now = _Listing(file), self._clock()
         with (
             self._database.reading() as connection,
             connection.execute(self._select(content), execution_options=options) as result,
         ):
             for rows in result.partitions():
-                listing.append([(self._id(row[0]), self._stamp(row[1:])) for row in rows])
+                listing.append([(self._id(row[0]), self._stamp(row[1:], now)) for row in rows])
                 if self._database.dialect != "sqlite":
                     self._id_types |= {type(row[0]) for row in rows}
         twin = listing.twin()
@@ -128,11 +132,11 @@ class SqlSource:
                 hint="make the query yield each id once; DISTINCT or another column",
             )
 
-    def _stamp(self, values: Sequence[Any]) -> str:
+    def _stamp(self, values: Sequence[Any], now: float) -> str:
         if self._changed_at is None:
             return f"{row_digest(values)}-{self._tail}"
         changed = values[0]
-        if changed is None or changed == "":
+        if changed is None or changed == "" or not is_settled(changed, now):
             return ""
         return f"{changed.isoformat() if isinstance(changed, datetime) else changed}-{self._tail}"
 

@@ -1,5 +1,6 @@
 """Every implementation of `Source` as a `Subject` of the contract suite."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -30,6 +31,11 @@ def wait_for_a_tick(folder: Path) -> None:
         clock.touch()
 
 
+def later() -> float:
+    """Say that it is a day later than it is: what was written now is older than a step of any clock."""
+    return time.time() + 86_400
+
+
 class FakeSubject(Subject):
     def __init__(self, *, stamps: bool = True) -> None:
         self.stamps = stamps
@@ -56,7 +62,7 @@ class LocalSubject(Subject):
         self.root = root
         self.monkeypatch = monkeypatch
         root.mkdir()
-        self.source = FileSource("docs", str(root), markup="plain")
+        self.source = FileSource("docs", str(root), markup="plain", clock=later)
 
     def put(self, texts: Mapping[str, str]) -> None:
         wait_for_a_tick(self.root.parent)
@@ -76,7 +82,7 @@ class LocalSubject(Subject):
 
         def failing(path: str) -> object:
             if path.endswith("sub"):
-                raise PermissionError(13, "Permission denied", path)
+                raise OSError(errno.ESTALE, "Stale file handle", path)
             return scandir(path)
 
         self.monkeypatch.setattr(os, "scandir", failing)
@@ -134,6 +140,7 @@ class SqliteSubject(Subject):
             id_column="slug",
             text_column="body",
             changed_at_column="changed" if changed_at else None,
+            clock=later,
         )
 
     def put(self, texts: Mapping[str, str]) -> None:
@@ -166,7 +173,13 @@ class PostgresSubject(Subject):
         self.connection.execute("DROP TABLE IF EXISTS pages")
         self.connection.execute('CREATE TABLE pages ("Slug" TEXT, body BYTEA, changed TIMESTAMPTZ DEFAULT now())')
         self.source = SqlSource(
-            "pages", url, "SELECT * FROM pages;", id_column="Slug", text_column="body", changed_at_column="changed"
+            "pages",
+            url,
+            "SELECT * FROM pages;",
+            id_column="Slug",
+            text_column="body",
+            changed_at_column="changed",
+            clock=later,
         )
 
     def put(self, texts: Mapping[str, str]) -> None:
@@ -225,7 +238,7 @@ class ParquetSubject(JsonlSubject):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.source = ParquetSource("records", str(folder / "part-*.parquet"))
+        self.source = ParquetSource("records", str(folder / "part-*.parquet"), clock=later)
 
     def break_listing(self) -> None:
         (self.path.parent / "part-2.parquet").write_bytes(b"PAR1 no more")
