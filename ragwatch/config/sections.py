@@ -11,7 +11,13 @@ from ragwatch.index.guards import Limits
 from ragwatch.index.spec import Distance, Fusion, Layout
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+"""What server and embedded engine hold with all that is added: a migration names its collection after the alias and a
+fingerprint, the engine's folder holds 128 characters, and of names not much longer a server makes no snapshot."""
+COLLECTION_RULE = (
+    "a collection name is made of letters, digits, '.', '_' and '-', begins with one of the first two, and has 100 "
+    "characters at most"
+)
 
 
 class StoreConfig(Section):
@@ -272,7 +278,7 @@ class Config(Section):
     @classmethod
     def _plain(cls, name: str) -> str:
         if not COLLECTION_NAME.fullmatch(name):
-            raise ValueError("a collection name is made of letters, digits, '.', '_' and '-', 255 at most")
+            raise ValueError(f"{COLLECTION_RULE}; one of another name that a server has can be given an alias")
         return name
 
     @model_validator(mode="after")
