@@ -38,8 +38,9 @@ def diagnose(config: Path) -> list[Check]:
         return [_failed("config", error), *(_skipped(name) for name in ("state", "source", "encoder", "index"))]
     checks = [Check("config", "ok", f"{settings.path}: collection {settings.config.collection}")]
     checks.append(_check("state", lambda: _state(settings)))
+    limits = settings.config.limits
     checks += [
-        _check(f"source {source.name}", lambda source=source: _source(make_source(source, settings.base)))  # type: ignore[misc]
+        _check(f"source {source.name}", lambda source=source: _source(make_source(source, limits, settings.base)))  # type: ignore[misc]
         for source in settings.config.sources
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))

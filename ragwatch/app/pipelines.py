@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragwatch.app.settings import Settings, load, utc_now
 from ragwatch.ports import RunRecord, State
 from ragwatch.process import has_ended
-from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store
+from ragwatch.wiring import make_chunker, make_encoder, make_sources, make_state, make_store
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Clock, Pipeline
@@ -38,7 +38,7 @@ def open_pipeline(
         try:
             yield Pipeline(
                 collection=config.collection,
-                sources=tuple(make_source(source, base) for source in config.sources),
+                sources=make_sources(config, base),
                 chunker=make_chunker(config, encoder),
                 encoder=encoder,
                 store=store,

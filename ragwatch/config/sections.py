@@ -173,6 +173,16 @@ class StateConfig(Section):
     url_env: str | None = None
 
 
+class LimitsConfig(Section):
+    """What one document may cost; see `ragwatch.sources.limits`."""
+
+    expanded_bytes: Annotated[int, Field(ge=1)] = 200_000_000
+    record_bytes: Annotated[int, Field(ge=1)] = 20_000_000
+    nesting: Annotated[int, Field(ge=1, le=250)] = 200
+    seconds: Annotated[float, Field(gt=0)] = 60.0
+    memory_bytes: Annotated[int, Field(ge=1)] = 1_000_000_000
+
+
 class GuardsConfig(Section):
     """The brakes; see `ragwatch.index.guards`."""
 
@@ -266,6 +276,7 @@ class Config(Section):
     chunker: ChunkerConfig = Field(default_factory=ChunkerConfig)
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     state: StateConfig = Field(default_factory=StateConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
     guards: GuardsConfig = Field(default_factory=GuardsConfig)
     probe: ProbeConfig = Field(default_factory=ProbeConfig)
     judge: JudgeConfig = Field(default_factory=JudgeConfig)

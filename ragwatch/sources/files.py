@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from itertools import islice
 from posixpath import splitext
 
 from ragwatch.corpus.identity import digest_json
 from ragwatch.errors import DocumentUnreadableError, SourceError
 from ragwatch.ports import Entry, Gone, ReadOutcome, Unreadable
-from ragwatch.sources.extract import extract
-from ragwatch.sources.formats import extraction_version, format_of, text_format
+from ragwatch.sources.converter import Converter, PassingError
+from ragwatch.sources.formats import TEXT_FORMATS, extraction_version, format_of, text_format
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.redaction import Redactor
 from ragwatch.sources.selection import Selection
 from ragwatch.sources.settled import Clock, wall_clock
@@ -57,6 +59,7 @@ class FileSource:
         markup: str | None = None,
         encoding: str | None = None,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
         clock: Clock = wall_clock,
     ) -> None:
         self._name = name
@@ -66,6 +69,7 @@ class FileSource:
         self._max_bytes = max_bytes
         self._default = text_format(markup or "plain", source=name)
         self._encoding = encoding
+        self._converter = Converter(limits)
         self._tree = open_tree(url, options, self._selection.enters, self._redact, clock)
         self._stamp_tails: dict[str, str] = {}
         self._dangling: set[str] = set()
@@ -104,7 +108,8 @@ class FileSource:
         suffix = splitext(path)[1].lower()
         if suffix not in self._stamp_tails:
             form = format_of(path, self._default)
-            settings = [extraction_version(form), self._encoding, self._max_bytes]
+            bounds = [] if form in TEXT_FORMATS else [str(bound) for bound in astuple(self._converter.limits)]
+            settings = [extraction_version(form), self._encoding, self._max_bytes, *bounds]
             self._stamp_tails[suffix] = digest_json(list(settings))[:8]
         return self._stamp_tails[suffix]
 
@@ -138,10 +143,11 @@ class FileSource:
                 if not place.may_list(document_id):
                     raise FileNotFoundError
                 content = tree.read(document_id, self._max_bytes)
-                found = extract(content, format_of(document_id, self._default), encoding=self._encoding)
+                form = format_of(document_id, self._default)
+                found = self._converter.extract(content, form, encoding=self._encoding)
                 return found.document(self._name, document_id)
             except DocumentUnreadableError as error:
-                return Unreadable(document_id, error.fact, lasting=True)
+                return Unreadable(document_id, error.fact, lasting=not isinstance(error, PassingError))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return self._missing(document_id, place)
             except OSError as error:

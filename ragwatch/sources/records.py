@@ -9,17 +9,16 @@ from typing import BinaryIO, Protocol
 
 from ragwatch.errors import MissingExtraError, SourceError
 from ragwatch.ports import Entry, Gone, ReadOutcome
+from ragwatch.sources.converter import Converter
 from ragwatch.sources.formats import Format, text_format
 from ragwatch.sources.id_table import IdTable
 from ragwatch.sources.jsonl import JsonLines
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.record_files import RecordFile, RecordFiles
 from ragwatch.sources.rows import BadIdError, BadRecordError, Fields, document_id, row_outcome
 from ragwatch.sources.settled import Clock, wall_clock
 
 READ_BATCH = 500
-
-MAX_RECORD_BYTES = 20_000_000
-"""Default of the longest record that is read."""
 
 _POSITION_BITS = 44
 """Bits of a table's position that hold the place inside a file (17 TB); those above number the file."""
@@ -84,12 +83,14 @@ class RecordSource:
         fields: Fields,
         form: Format,
         storage_options: Mapping[str, object] | None,
+        limits: Limits,
         clock: Clock,
     ) -> None:
         self._name = name
         self._format = format_
         self._fields = fields
         self._form = form
+        self._converter = Converter(limits)
         self._files = RecordFiles(name, path, format_.suffixes, storage_options, clock)
         self._index: _Index | None = None
 
@@ -140,7 +141,7 @@ class RecordSource:
             found = self._rows(batch)
             for key in batch:
                 if key in found:
-                    yield row_outcome(self._name, key, found[key], self._fields, self._form)
+                    yield row_outcome(self._name, key, found[key], self._fields, self._form, self._converter)
                 else:
                     yield Gone(key)
 
@@ -235,9 +236,9 @@ class RecordSource:
 class JsonlSource(RecordSource):
     """Records of JSON Lines files: one JSON object a line, UTF-8; see `RecordSource`.
 
-    The stamp of a record is a digest of its line. Of a line of more than `max_record_bytes` bytes no more than that is
-    held; it is an unreadable document where its id stands before that. `markup`: "plain" (default), "markdown", "rst",
-    "html". Raises `ConfigError` for bad patterns, markup, protocol or options.
+    The stamp of a record is a digest of its line. Of a line of more than `limits.record_bytes` bytes no more than that
+    is held; it is an unreadable document where its id stands before that. `markup`: "plain" (default), "markdown",
+    "rst", "html". Raises `ConfigError` for bad patterns, markup, protocol or options.
     """
 
     def __init__(
@@ -250,14 +251,14 @@ class JsonlSource(RecordSource):
         title_field: str | None = None,
         metadata_fields: Sequence[str] = (),
         markup: str | None = None,
-        max_record_bytes: int = MAX_RECORD_BYTES,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
         clock: Clock = wall_clock,
     ) -> None:
         fields = Fields(id_field, text_field, title_field, tuple(metadata_fields))
         form = text_format(markup or "plain", source=name)
-        lines = JsonLines(fields, fields.fingerprint(form, str(max_record_bytes)), max_record_bytes)
-        super().__init__(name, path, lines, fields, form, storage_options, clock)
+        lines = JsonLines(fields, fields.fingerprint(form, limits), limits.record_bytes)
+        super().__init__(name, path, lines, fields, form, storage_options, limits, clock)
 
 
 class ParquetSource(RecordSource):
@@ -278,6 +279,7 @@ class ParquetSource(RecordSource):
         metadata_fields: Sequence[str] = (),
         markup: str | None = None,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
         clock: Clock = wall_clock,
     ) -> None:
         if find_spec("pyarrow") is None:
@@ -287,5 +289,5 @@ class ParquetSource(RecordSource):
 
         fields = Fields(id_field, text_field, title_field, tuple(metadata_fields))
         form = text_format(markup or "plain", source=name)
-        rows = ParquetRows(fields, fields.fingerprint(form))
-        super().__init__(name, path, rows, fields, form, storage_options, clock)
+        rows = ParquetRows(fields, fields.fingerprint(form, limits))
+        super().__init__(name, path, rows, fields, form, storage_options, limits, clock)

@@ -15,9 +15,11 @@ from sqlalchemy.types import TypeEngine
 
 from ragwatch.corpus.identity import digest_text
 from ragwatch.ports import Entry, Gone, ReadOutcome
+from ragwatch.sources.converter import Converter
 from ragwatch.sources.database import Database, subselect
 from ragwatch.sources.formats import text_format
 from ragwatch.sources.id_table import IdTable
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, is_id, row_digest, row_outcome
 from ragwatch.sources.settled import Clock, is_settled, wall_clock
 
@@ -69,15 +71,17 @@ class SqlSource:
         metadata_columns: Sequence[str] = (),
         changed_at_column: str | None = None,
         markup: str | None = None,
+        limits: Limits = DEFAULT,
         clock: Clock = wall_clock,
     ) -> None:
         self._name = name
         self._clock = clock
+        self._converter = Converter(limits)
         self._fields = Fields(id_column, text_column, title_column, tuple(metadata_columns))
         self._changed_at = changed_at_column
         self._form = text_format(markup or "plain", source=name)
         self._database = Database(name, url)
-        self._tail = self._fields.fingerprint(self._form, digest_text(query), changed_at_column or "")
+        self._tail = self._fields.fingerprint(self._form, limits, digest_text(query), changed_at_column or "")
         self._id_types = DYNAMIC_TYPES if self._database.dialect == "sqlite" else frozenset[type]()
         columns = dict.fromkeys([id_column, *self._fields.content, *([changed_at_column] if changed_at_column else [])])
         self._table = subselect(query).columns(*(column(each) for each in columns)).subquery("ragwatch_source")
@@ -102,7 +106,7 @@ class SqlSource:
             found = self._fetch(batch, self._fields.content)
             for each in batch:
                 yield (
-                    row_outcome(self._name, each, found[each], self._fields, self._form)
+                    row_outcome(self._name, each, found[each], self._fields, self._form, self._converter)
                     if each in found
                     else Gone(each)
                 )

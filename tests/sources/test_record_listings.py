@@ -13,6 +13,7 @@ from ragwatch.corpus.document import Document
 from ragwatch.errors import SourceError
 from ragwatch.ports import Gone, Unreadable
 from ragwatch.sources.jsonl import JsonLines
+from ragwatch.sources.limits import Limits
 from ragwatch.sources.records import JsonlSource, ParquetSource
 from tests.sources.asking import ids, jsonl, stamp, texts, write_parquet
 
@@ -188,7 +189,7 @@ def long_record(**fields: object) -> str:
 
 def test_a_record_that_is_too_long_is_one_unreadable_document(write_lines: Callable[..., Path]) -> None:
     path = write_lines("a.jsonl", {"id": "a", "text": "A"}, long_record(n=1, id="b"), {"id": "c", "text": "C"})
-    source = jsonl(path, max_record_bytes=100)
+    source = jsonl(path, limits=Limits(record_bytes=100))
     assert ids(source) == ["a", "b", "c"]
     assert list(source.read(["b"])) == [Unreadable("b", "too large: 100 bytes is the limit")]
     assert texts(source, ["a", "c"]) == ["A", "C"]
@@ -198,17 +199,17 @@ def test_a_record_whose_id_stands_behind_the_limit_is_named_by_its_line(write_li
     path = write_lines("a.jsonl", {"id": "a", "text": "A"}, '{"text": "' + "long " * 100 + '", "id": "b"}', {"id": "c"})
     seen: list[str] = []
     with pytest.raises(SourceError, match=r"a\.jsonl:2 the id in field 'id' does not stand in the first 100 bytes"):
-        seen.extend(entry.id for entry in jsonl(path, max_record_bytes=100).entries())
+        seen.extend(entry.id for entry in jsonl(path, limits=Limits(record_bytes=100)).entries())
     assert seen == ["a", "c"]
 
 
 def test_stamp_of_a_long_record_is_all_of_it(write_lines: Callable[..., Path], tmp_path: Path) -> None:
     path = write_lines("a.jsonl", long_record(id="b", n=1), {"id": "c", "text": "C"})
-    before = stamp(jsonl(path, max_record_bytes=100), "b")
-    assert stamp(jsonl(path, max_record_bytes=100), "b") == before
-    assert stamp(jsonl(path, max_record_bytes=101), "b") != before
+    before = stamp(jsonl(path, limits=Limits(record_bytes=100)), "b")
+    assert stamp(jsonl(path, limits=Limits(record_bytes=100)), "b") == before
+    assert stamp(jsonl(path, limits=Limits(record_bytes=101)), "b") != before
     path.write_bytes(path.read_bytes().replace(b'long "', b'last "'))
-    assert stamp(jsonl(path, max_record_bytes=100), "b") != before
+    assert stamp(jsonl(path, limits=Limits(record_bytes=100)), "b") != before
 
 
 def test_no_more_of_a_record_is_held_than_the_limit(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_no_more_of_a_record_is_held_than_the_limit(tmp_path: Path) -> None:
         for _ in range(60):
             file.write(b"long " * 200_000)
         file.write(b'"}\n{"id": "b", "text": "B"}\n')
-    source = jsonl(path, max_record_bytes=100_000)
+    source = jsonl(path, limits=Limits(record_bytes=100_000))
     tracemalloc.start()
     try:
         assert ids(source) == ["a", "b"]
