@@ -1,4 +1,4 @@
-"""Conversion in a process of its own: the same text, and limits that hold. Every file here is harmless; limits are low."""
+"""Conversion in a process of its own: the same text, and limits that hold. Every file is harmless, limits are low."""
 
 import gc
 import io
