@@ -159,13 +159,12 @@ class RecordSource:
 
     def _list_again(self) -> tuple[_Index, SourceError | None]:
         """List everything, and return what keeps the listing from being complete beside it."""
-        trouble = None
-        self._index = None
+        trouble, before = None, self._index
         try:
             deque(self.entries(), maxlen=0)
         except SourceError as error:
             trouble = error
-        if self._index is None:
+        if self._index is None or self._index is before:
             assert trouble is not None
             raise trouble
         return self._index, trouble
