@@ -26,7 +26,7 @@ from ragwatch.index.points import label_fault, revision_of
 from ragwatch.interruption import HeldSignals, signals_held
 from ragwatch.new_points import NewPoints
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
-from ragwatch.ports import CollectionInfo, Quarantined
+from ragwatch.ports import CollectionInfo, Quarantined, ReadOutcome
 from ragwatch.published import mended_manifest, new_manifest
 from ragwatch.quarantine import next_entry, refusal_words
 
@@ -147,18 +147,26 @@ class Application:
         for name in sorted({change.source for change in changes if change.revision is not None}):
             source = self.pipeline.source(name)
             wanted = {c.id: c for c in changes if c.source == name and c.revision is not None}
-            for outcome in source.read(list(wanted)) if source else ():
-                self._signals.hand_on()
-                self.held.keep()
-                change = wanted[outcome.id]
-                if not isinstance(outcome, Document):
-                    self.applied.skipped[change.document] = "it could not be read again"
-                    continue
-                document = self.pipeline.desired(outcome, self.pipeline.spec)
-                if document.revision != change.revision:
-                    self.applied.skipped[change.document] = "it changed after it was planned"
-                    continue
-                yield document
+            try:
+                for outcome in source.read(list(wanted)) if source else ():
+                    self._signals.hand_on()
+                    self.held.keep()
+                    document = self._as_planned(wanted.pop(outcome.id), outcome)
+                    if document is not None:
+                        yield document
+            except SourceError as error:
+                # The documents of other sources do not wait for it.
+                self.applied.skipped |= {change.document: error.fact for change in wanted.values()}
+
+    def _as_planned(self, change: DocumentChange, outcome: ReadOutcome) -> DesiredDocument | None:
+        if not isinstance(outcome, Document):
+            self.applied.skipped[change.document] = "it could not be read again"
+            return None
+        document = self.pipeline.desired(outcome, self.pipeline.spec)
+        if document.revision != change.revision:
+            self.applied.skipped[change.document] = "it changed after it was planned"
+            return None
+        return document
 
     def _skip(self, diff: DocumentDiff, unasked: set[str]) -> bool:
         """Leave a document as it is of which the encoder could not be asked for a text."""

@@ -11,7 +11,7 @@ from ragwatch.census import Census
 from ragwatch.corpus.document import Document, document_key, unstorable
 from ragwatch.errors import SourceError
 from ragwatch.health.collection_findings import unclaimed_findings
-from ragwatch.health.document_findings import findings_of
+from ragwatch.health.document_findings import empty_finding, findings_of, unreadable_finding
 from ragwatch.health.findings import Finding, Kind
 from ragwatch.index.balance import Balance, DocumentState, Level, PointKind, PointSum
 from ragwatch.index.desired import DesiredDocument, revision_chunks
@@ -21,7 +21,7 @@ from ragwatch.index.points import Key, StoredPoint, labels_of
 from ragwatch.index.spec import IndexSpec
 from ragwatch.lookalikes import Edited, told_renames, with_twins
 from ragwatch.pipeline import Pipeline, Progress, batched
-from ragwatch.ports import CachedDocument, CollectionInfo, Entry, Gone, ReadOutcome, Source, Unreadable, Where
+from ragwatch.ports import CachedDocument, CollectionInfo, Entry, Gone, Source, Unreadable, Where
 from ragwatch.rollcall import RollCall
 
 ENTRY_BATCH = 1000
@@ -135,9 +135,14 @@ class Comparison:
 
     def _settles(self, source: str, known: CachedDocument) -> bool:
         """Say whether the count of its points is all that need be known of an unchanged document."""
-        if self.deep or (self.closely and document_key(source, known.id) in self.closely):
+        key = document_key(source, known.id)
+        if self.closely and key in self.closely:
             return False
-        return self._counted(document_key(source, known.id), known.revision)
+        if not known.revision:
+            # It could not be read, for a cause that lies in it: reading it again would cost the same and say the same.
+            self._unread(key)
+            return True
+        return not self.deep and self._counted(key, known.revision)
 
     def _repeat(self, cached: CachedDocument) -> None:
         self.findings.extend(Finding.from_json(finding) for finding in cached.findings)
@@ -157,14 +162,13 @@ class Comparison:
         closely: list[DesiredDocument] = []
         remembered: list[CachedDocument] = []
         for outcome in source.read(list(stamps)):
-            key = document_key(source.name, outcome.id)
             if isinstance(outcome, Gone):
-                self.roll.conclude(key, DocumentState.GONE)
+                self.roll.conclude(document_key(source.name, outcome.id), DocumentState.GONE)
                 continue
             document = self._desired(source, outcome)
             if document is None:
-                self._settled.add(key)
-                self.roll.conclude(key, DocumentState.UNREADABLE)
+                if isinstance(outcome, Unreadable) and outcome.lasting:
+                    remembered.append(self._lasting(source, outcome, stamps[outcome.id]))
                 continue
             cached = self._cached(document, stamps[outcome.id])
             remembered.append(cached)
@@ -176,20 +180,26 @@ class Comparison:
         self._examine([document.key for document in closely], closely)
 
     def _desired(self, source: Source, outcome: Document | Unreadable) -> DesiredDocument | None:
-        """Return the document as the index should hold it, or None, with a finding, where it cannot be indexed.
-
-        What cannot be read is not remembered: a cause that leaves no trace in the stamp may pass by itself.
-        """
+        """Return the document as the index should hold it, or None, with a finding, where it cannot be indexed."""
         reason = outcome.reason if isinstance(outcome, Unreadable) else unstorable(outcome)
-        if not reason and isinstance(outcome, Document):
+        if isinstance(outcome, Document) and not reason:
             return self.pipeline.desired(outcome, self.spec)
-        remedy = "mend or exclude the document; what is indexed of it stays until it can be read"
-        finding = Finding(Kind.UNREADABLE, outcome.id, reason, remedy, source=source.name, document=outcome.id)
-        self.findings.append(finding)
+        self._unread(document_key(source.name, outcome.id))
+        self.findings.append(unreadable_finding(source.name, outcome.id, reason))
         return None
 
+    def _unread(self, key: str) -> None:
+        self._settled.add(key)
+        self.roll.conclude(key, DocumentState.UNREADABLE)
+
+    def _lasting(self, source: Source, outcome: Unreadable, stamp: str) -> CachedDocument:
+        """Remember what cannot be read for a cause that lies in it; any other cause may pass by itself."""
+        finding = unreadable_finding(source.name, outcome.id, outcome.reason).to_json()
+        return CachedDocument(source.name, outcome.id, stamp, self.spec.fingerprint, "", "", (finding,))
+
     def _cached(self, document: DesiredDocument, stamp: str) -> CachedDocument:
-        findings = tuple(finding.to_json() for finding in self._truncated(document))
+        found = self._truncated(document) if document.chunks else [empty_finding(document)]
+        findings = tuple(finding.to_json() for finding in found)
         spec = self.spec.fingerprint
         return CachedDocument(document.source, document.id, stamp, spec, document.digest, document.revision, findings)
 
@@ -299,19 +309,10 @@ class Comparison:
             self._incomplete(source, error)
             return
         self._examine([document_key(name, document_id) for document_id in ids if document_id not in present], [])
-        again = [found for outcome in outcomes if (found := self._again(source, outcome))]
+        found = [self._desired(source, outcome) for outcome in outcomes if not isinstance(outcome, Gone)]
+        again = [document for document in found if document is not None]
         tally.indexed -= sum(self.roll.indexed(document.key) for document in again)
         self._examine([document.key for document in again], again)
-
-    def _again(self, source: Source, outcome: ReadOutcome) -> DesiredDocument | None:
-        if isinstance(outcome, Gone):
-            return None
-        document = self._desired(source, outcome)
-        if document is None:
-            key = document_key(source.name, outcome.id)
-            self._settled.add(key)
-            self.roll.conclude(key, DocumentState.UNREADABLE)
-        return document
 
     # -- the sum of all points -----------------------------------------------------------------------------------
 

@@ -222,7 +222,7 @@ def behind(ports: MigrationPorts, migration: Migration) -> Staleness:
         for batch in batched(source.entries(), READ_BATCH):
             listed |= {document_key(source.name, entry.id) for entry in batch}
             for outcome in source.read([entry.id for entry in batch]):
-                if isinstance(outcome, Document):
+                if isinstance(outcome, Document) and outcome.text:
                     changed += document_revision(outcome, 0, spec).partition(".")[0] not in held_revisions
     return Staleness(changed, len(store.facet(Key.DOCUMENT).keys() - listed))
 

@@ -10,6 +10,7 @@ from ragwatch.config.sections import (
     Config,
     EncoderConfig,
     FilesConfig,
+    LimitsConfig,
     RecordsConfig,
     SourceConfig,
     SqlConfig,
@@ -26,6 +27,7 @@ from ragwatch.quarantine import Patience
 
 if TYPE_CHECKING:
     from ragwatch.probes.ragas_adapter import Ragas
+    from ragwatch.sources.limits import Limits
 
 DEFAULT_WINDOW = 510
 """Chunk size in tokens where an endpoint's window is not known: what nearly every embedding model reads whole."""
@@ -216,20 +218,28 @@ def _external_chunker(kind: str, target: str, options: dict[str, Json]) -> Chunk
     return CallableChunker(split, target, options=options, version=release)
 
 
-def make_source(section: SourceConfig, base: Path) -> Source:
+def make_sources(config: Config, base: Path) -> tuple[Source, ...]:
+    """Construct all sources; nothing is read yet."""
+    return tuple(make_source(source, config.limits, base) for source in config.sources)
+
+
+def make_source(section: SourceConfig, bounds: LimitsConfig, base: Path) -> Source:
     """Construct a source; nothing is read yet."""
+    from ragwatch.sources.limits import Limits
+
+    limits = Limits(**bounds.model_dump())
     if isinstance(section, FilesConfig):
-        return _files(section, base)
+        return _files(section, limits, base)
     if isinstance(section, SqlConfig):
-        return _sql(section, base)
-    return _records(section, base)
+        return _sql(section, limits, base)
+    return _records(section, limits, base)
 
 
 def _located(path: str, base: Path) -> str:
     return path if "://" in path or "::" in path else str(base / Path(path).expanduser())
 
 
-def _files(section: FilesConfig, base: Path) -> Source:
+def _files(section: FilesConfig, limits: "Limits", base: Path) -> Source:
     from ragwatch.sources.files import FileSource
 
     return FileSource(
@@ -239,11 +249,12 @@ def _files(section: FilesConfig, base: Path) -> Source:
         exclude=section.exclude,
         max_bytes=section.max_bytes,
         markup=None if section.markup == "auto" else section.markup,
+        limits=limits,
         storage_options=section.storage_options,
     )
 
 
-def _sql(section: SqlConfig, base: Path) -> Source:
+def _sql(section: SqlConfig, limits: "Limits", base: Path) -> Source:
     from ragwatch.sources.sql import SqlSource
 
     url = read_secret(section.url_env, None, what=f"source {section.name}: url_env", base=base) or section.url or ""
@@ -256,11 +267,12 @@ def _sql(section: SqlConfig, base: Path) -> Source:
         title_column=section.title_column,
         metadata_columns=section.metadata_columns,
         changed_at_column=section.changed_at_column,
+        limits=limits,
         markup=section.markup,
     )
 
 
-def _records(section: RecordsConfig, base: Path) -> Source:
+def _records(section: RecordsConfig, limits: "Limits", base: Path) -> Source:
     from ragwatch.sources.records import JsonlSource, ParquetSource
 
     kind = JsonlSource if section.kind == "jsonl" else ParquetSource
@@ -271,6 +283,7 @@ def _records(section: RecordsConfig, base: Path) -> Source:
         text_field=section.text_field,
         title_field=section.title_field,
         metadata_fields=section.metadata_fields,
+        limits=limits,
         markup=section.markup,
         storage_options=section.storage_options,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ragwatch.app import Settings, load
 from ragwatch.config.loading import read_secret
+from ragwatch.corpus.document import Document
 from ragwatch.errors import ExitCode, RagwatchError, RefusedError
 from ragwatch.health.collection_findings import OTHER_COLLECTION
 from ragwatch.ports import Source, Store, Unreadable
@@ -39,8 +40,9 @@ def diagnose(config: Path) -> list[Check]:
         return [_failed("config", error), *(_skipped(name) for name in ("state", "source", "encoder", "index"))]
     checks = [Check("config", "ok", f"{settings.path}: collection {settings.config.collection}")]
     checks.append(_check("state", lambda: _state(settings)))
+    limits = settings.config.limits
     checks += [
-        _check(f"source {source.name}", lambda source=source: _source(make_source(source, settings.base)))  # type: ignore[misc]
+        _check(f"source {source.name}", lambda source=source: _source(make_source(source, limits, settings.base)))  # type: ignore[misc]
         for source in settings.config.sources
     ]
     checks.append(_check("encoder", lambda: _encoder(settings)))
@@ -146,7 +148,10 @@ def _source(source: Source) -> str:
             ids.append(entry.id)
     if not listed:
         raise RagwatchError("lists no document", hint="look at path, include and exclude of this source")
-    unreadable = [outcome for outcome in islice(source.read(ids), SAMPLE) if isinstance(outcome, Unreadable)]
+    outcomes = list(islice(source.read(ids), SAMPLE))
+    unreadable = [outcome for outcome in outcomes if isinstance(outcome, Unreadable)]
+    if not any(isinstance(outcome, Document) and outcome.text for outcome in outcomes) and not unreadable:
+        raise RagwatchError(f"none of the first {len(ids)} documents holds any text", hint="look at where its text is")
     if len(unreadable) == len(ids):
         raise RagwatchError(
             f"none of the first {len(ids)} documents can be read: {unreadable[0].id}: {unreadable[0].reason}"

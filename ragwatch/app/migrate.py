@@ -16,7 +16,7 @@ from ragwatch.health.retrieval import GoldenQuery
 from ragwatch.index.migration import Migration, Phase, Tables
 from ragwatch.ports import Encoder, State, Store
 from ragwatch.process import own_name
-from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store, patience_of
+from ragwatch.wiring import make_chunker, make_encoder, make_sources, make_state, make_store, patience_of
 
 if TYPE_CHECKING:
     from ragwatch.migration.bridge import Bridge
@@ -56,7 +56,7 @@ class _Opened:
         encoder = self.encoder(config)
         return Pipeline(
             collection=collection,
-            sources=tuple(make_source(source, base) for source in config.sources),
+            sources=make_sources(config, base),
             chunker=make_chunker(config, encoder),
             encoder=encoder,
             store=self.store(collection),

@@ -11,7 +11,7 @@ from ragwatch.app.settings import Settings, load, utc_now
 from ragwatch.known import NOT_MEASURED
 from ragwatch.ports import RunRecord, State
 from ragwatch.process import has_ended
-from ragwatch.wiring import make_chunker, make_encoder, make_source, make_state, make_store, patience_of
+from ragwatch.wiring import make_chunker, make_encoder, make_sources, make_state, make_store, patience_of
 
 if TYPE_CHECKING:
     from ragwatch.pipeline import Clock, Pipeline
@@ -39,7 +39,7 @@ def open_pipeline(
         try:
             yield Pipeline(
                 collection=config.collection,
-                sources=tuple(make_source(source, base) for source in config.sources),
+                sources=make_sources(config, base),
                 chunker=make_chunker(config, encoder),
                 encoder=encoder,
                 store=store,

@@ -9,7 +9,7 @@ import typer
 
 from ragwatch.cli.terminal import Terminal
 from ragwatch.config.loading import DEFAULT_FILE, load_config
-from ragwatch.config.sections import COLLECTION_NAME
+from ragwatch.config.sections import COLLECTION_NAME, COLLECTION_RULE
 from ragwatch.errors import ConfigError
 from ragwatch.jobs import jobs_folder, shipped_folder
 
@@ -138,7 +138,7 @@ def initialise(
         url = typer.prompt("URL of a Qdrant server (empty: embedded)", default="", show_default=False) or None
     _check_source(source)
     if not COLLECTION_NAME.fullmatch(collection):
-        raise ConfigError(f"collection {collection!r}: a name is made of letters, digits, '.', '_' and '-'")
+        raise ConfigError(f"collection {collection!r}: {COLLECTION_RULE}", hint="name another: --collection NAME")
     _write(target, render_config(_seen_from(directory, source), collection, url))
     load_config(target, {})
     copied = _copy_jobs(jobs_folder(directory))
@@ -149,7 +149,7 @@ def initialise(
 
 def render_config(source: str, collection: str, url: str | None) -> str:
     """Return the text of a configuration file."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.rstrip("/").rpartition("/")[2]).strip("-.") or "docs"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source.rstrip("/").rpartition("/")[2]).strip("-._") or "docs"
     store = SERVER.format(url=_quoted(url)) if url else EMBEDDED
     return TEMPLATE.format(collection=_quoted(collection), store=store, name=_quoted(name), path=_quoted(source))
 
@@ -161,7 +161,7 @@ def _quoted(text: str) -> str:
 
 def _default_collection(source: str) -> str:
     name = Path(source).resolve().name if "://" not in source else source.rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "documents"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:100] or "documents"
 
 
 def _check_source(source: str) -> None:

@@ -50,12 +50,15 @@ def plan(
     from ragwatch.app import load
     from ragwatch.app.migrate import open_migration, plan_target
     from ragwatch.cli.terminal import Terminal
+    from ragwatch.config.sections import COLLECTION_NAME, COLLECTION_RULE
     from ragwatch.migration.plan import make_alias
     from ragwatch.render.migrate import alias_text, plan_text
 
     terminal, settings = Terminal(as_json, quiet), load(config)
     if alias is not None and (encoder or chunker or golden or dry_run):
         raise ConfigError("--alias stands alone", hint="make the alias first, then plan the migration")
+    if alias is not None and not COLLECTION_NAME.fullmatch(alias):
+        raise ConfigError(f"--alias {alias!r}: {COLLECTION_RULE}", hint="name another")
     with (
         terminal.progress() as progress,
         open_migration(settings, writing=alias is not None, progress=progress) as ports,

@@ -11,7 +11,13 @@ from ragwatch.index.guards import Limits
 from ragwatch.index.spec import Distance, Fusion, Layout
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+"""What server and embedded engine hold with all that is added: a migration names its collection after the alias and a
+fingerprint, the engine's folder holds 128 characters, and of names not much longer a server makes no snapshot."""
+COLLECTION_RULE = (
+    "a collection name is made of letters, digits, '.', '_' and '-', begins with one of the first two, and has 100 "
+    "characters at most"
+)
 
 
 class StoreConfig(Section):
@@ -173,6 +179,16 @@ class StateConfig(Section):
     url_env: str | None = None
 
 
+class LimitsConfig(Section):
+    """What one document may cost; see `ragwatch.sources.limits`."""
+
+    expanded_bytes: Annotated[int, Field(ge=1)] = 200_000_000
+    record_bytes: Annotated[int, Field(ge=1)] = 20_000_000
+    nesting: Annotated[int, Field(ge=1, le=250)] = 200
+    seconds: Annotated[float, Field(gt=0)] = 60.0
+    memory_bytes: Annotated[int, Field(ge=1)] = 1_000_000_000
+
+
 class GuardsConfig(Section):
     """The brakes; see `ragwatch.index.guards`."""
 
@@ -266,6 +282,7 @@ class Config(Section):
     chunker: ChunkerConfig = Field(default_factory=ChunkerConfig)
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     state: StateConfig = Field(default_factory=StateConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
     guards: GuardsConfig = Field(default_factory=GuardsConfig)
     probe: ProbeConfig = Field(default_factory=ProbeConfig)
     judge: JudgeConfig = Field(default_factory=JudgeConfig)
@@ -278,7 +295,7 @@ class Config(Section):
     @classmethod
     def _plain(cls, name: str) -> str:
         if not COLLECTION_NAME.fullmatch(name):
-            raise ValueError("a collection name is made of letters, digits, '.', '_' and '-', 255 at most")
+            raise ValueError(f"{COLLECTION_RULE}; one of another name that a server has can be given an alias")
         return name
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """What a source yields and what an index stores of it."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,7 +32,8 @@ class Document:
     """One document of one source, as text.
 
     `id` is unique inside the source and stable between scans: a source-relative path with `/`, or the SQL or
-    JSONL id. `text` is the extracted text with `\\n` line ends. HTML and office files arrive as Markdown.
+    JSONL id. `text` is the extracted text with `\\n` line ends, without white space at its end: a final newline
+    that comes or goes is no edit. HTML and office files arrive as Markdown. A document may have no text.
     """
 
     source: str
@@ -40,6 +42,9 @@ class Document:
     markup: Markup = Markup.PLAIN
     title: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text.rstrip())
 
     @property
     def key(self) -> str:
@@ -53,31 +58,66 @@ class Document:
         )
 
 
+DEEPEST = 24
+"""Levels of nesting that metadata may have. gRPC reads 100 messages inside one another, and a level of it is three."""
+
+LARGEST_METADATA = 8_000_000
+"""Bytes of metadata, as JSON. A server takes requests of 32 MB, and the metadata go with every chunk."""
+
+
 def unstorable(document: Document) -> str:
     """Return why this document is not to be stored ("" if it is).
 
     A pointer stands for text that is not here; indexed, it would replace what it stands for. JSON and UTF-8 have no
-    lone surrogates, no NaN and no infinity, and stores keep integers of 64 bits; one such value must cost its own
-    document, not the whole batch.
+    lone surrogates, no NaN and no infinity; stores keep integers of 64 bits, and refuse what is nested too deeply or too
+    large; one such value must cost its own document, not the whole batch.
     """
     if reason := pointer_reason(document.text):
         return reason
-    value = {"id": document.id, "text": document.text, "title": document.title, "metadata": dict(document.metadata)}
+    metadata = dict(document.metadata)
+    fault = _unstorable_value(metadata)
+    if fault:
+        return f"its metadata hold {fault}"
+    value: Json = {"id": document.id, "text": document.text, "title": document.title, "metadata": metadata}
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        size = len(json.dumps(value, ensure_ascii=False).encode("utf-8"))
+        if size > LARGEST_METADATA:
+            size = len(json.dumps(metadata, ensure_ascii=False).encode("utf-8"))
     except UnicodeEncodeError as error:
         return f"it holds a lone surrogate (U+{ord(error.object[error.start]):04X}), which is no text"
-    except ValueError:
-        return "its metadata hold NaN or infinity, which JSON has no word for"
-    return "its metadata hold an integer of more than 64 bits" if _beyond_64_bits(value["metadata"]) else ""
+    if size > LARGEST_METADATA:
+        return f"its metadata are {size} bytes of JSON, the most is {LARGEST_METADATA}"
+    return ""
 
 
-def _beyond_64_bits(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(_beyond_64_bits(inner) for inner in value.values())
-    if isinstance(value, list):
-        return any(_beyond_64_bits(inner) for inner in value)
-    return isinstance(value, int) and not -(2**63) <= value < 2**63
+def _unstorable_value(value: object) -> str:
+    """Say what in a value no store can carry. Level by level: what is nested too deeply is never descended into."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        below: list[object] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                if not all(isinstance(key, str) for key in one):
+                    return "a key that is no text"
+                below.extend(one.values())
+            elif isinstance(one, list):
+                below.extend(one)
+            elif fault := _unstorable_scalar(one):
+                return fault
+        level = below
+        if not level:
+            return ""
+    return f"values nested more than {DEEPEST} deep"
+
+
+def _unstorable_scalar(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN or infinity, which JSON has no word for"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "an integer of more than 64 bits"
+    if value is not None and not isinstance(value, str | bool | int | float):
+        return f"a {type(value).__name__}, which JSON has no word for"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

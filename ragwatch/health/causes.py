@@ -72,6 +72,9 @@ CAUSE_OF: Mapping[Kind, Cause] = {
 }
 """What a finding is a sign of. A finding of another encoder about one document is `VECTORS_WRONG` instead."""
 
+FACTS: frozenset[Kind] = frozenset({Kind.EMPTY})
+"""Findings that are a sign of nothing: said in the report of a scan, and never an incident."""
+
 AT_ONCE: frozenset[str] = frozenset(
     {
         Cause.COLLECTION_MISSING,

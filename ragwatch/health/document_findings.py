@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ragwatch.health.findings import Finding, Kind
+from ragwatch.index.desired import DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Fault
 
 REINDEX = "ragwatch reindex"
@@ -146,3 +147,13 @@ def _malformed(diff: DocumentDiff) -> list[str]:
     """Return what is wrong with the labels of each point that carries labels which ragwatch would not write there."""
     here = [faulty.fact for faulty in (*diff.write, *diff.relabel) if faulty.fault is Fault.LABELS]
     return here + [f"point {one.id} carries the labels of another point" for one in diff.surplus if one.malformed]
+
+
+def unreadable_finding(source: str, document_id: str, reason: str) -> Finding:
+    remedy = "mend or exclude the document; what is indexed of it stays until it can be read"
+    return Finding(Kind.UNREADABLE, document_id, reason, remedy, source=source, document=document_id)
+
+
+def empty_finding(document: DesiredDocument) -> Finding:
+    reason, remedy = "it holds no text to index", "none; exclude the document to hear no more of it"
+    return Finding(Kind.EMPTY, document.id, reason, remedy, source=document.source, document=document.id)

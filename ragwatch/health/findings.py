@@ -31,6 +31,7 @@ class Kind(StrEnum):
     MALFORMED = "malformed"
     FOREIGN = "foreign"
     UNREADABLE = "unreadable"
+    EMPTY = "empty"
     QUARANTINED = "quarantined"
     SOURCE_INCOMPLETE = "source_incomplete"
     ENCODER_MISMATCH = "encoder_mismatch"
@@ -58,6 +59,7 @@ SEVERITY: Mapping[Kind, Severity] = {
     Kind.MALFORMED: Severity.ERROR,
     Kind.FOREIGN: Severity.WARNING,
     Kind.UNREADABLE: Severity.WARNING,
+    Kind.EMPTY: Severity.INFO,
     Kind.QUARANTINED: Severity.ERROR,
     Kind.SOURCE_INCOMPLETE: Severity.ERROR,
     Kind.ENCODER_MISMATCH: Severity.ERROR,

@@ -6,7 +6,7 @@ A run that failed says only what kept it from looking. It is told by the type of
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ragwatch.health.causes import CAUSE_OF, Cause
+from ragwatch.health.causes import CAUSE_OF, FACTS, Cause
 from ragwatch.health.findings import Finding, Kind, Severity
 from ragwatch.health.incidents import Excerpt, Observation, Problem
 from ragwatch.health.looks import NAMED, Look, advised, more, number, worked
@@ -100,6 +100,8 @@ def _repaired(look: Look) -> Iterator[Observation]:
 def _grouped(findings: Iterable[Finding], check: str) -> list[Problem]:
     groups: dict[tuple[Cause, str], list[Finding]] = {}
     for finding in findings:
+        if finding.kind in FACTS:
+            continue
         cause = cause_of(finding)
         groups.setdefault((cause, (finding.source or "") if cause in BY_SOURCE else ""), []).append(finding)
     return [_problem(cause, source, found, check) for (cause, source), found in groups.items()]

@@ -81,7 +81,7 @@ def desired_document(document: Document, chunks: Sequence[Chunk], spec: IndexSpe
         identity = point_id(key, digest, occurrence)
         fields = ChunkFields(
             point_id=identity,
-            text=chunk.text,
+            text=chunk.text.rstrip(),
             source=document.source,
             document=document.id,
             title=document.title,

@@ -18,6 +18,7 @@ from ragwatch.index.points import (
 )
 from ragwatch.index.sketch import sketch_matches, vector_fault
 from ragwatch.index.spec import IndexSpec, Layout
+from ragwatch.index.values import same_value
 
 
 class Fault(StrEnum):
@@ -167,7 +168,7 @@ def _faulty(chunk: DesiredChunk, point: StoredPoint | None, spec: IndexSpec) -> 
     if wrong:
         return Faulty(chunk, *wrong)
     owned = chunk.payload(spec.layout)
-    if without_volatile(point.payload, owned, spec.layout) != without_volatile(owned, owned, spec.layout):
+    if not same_value(without_volatile(point.payload, owned, spec.layout), without_volatile(owned, owned, spec.layout)):
         fault, fact = _payload_fault(labels, chunk.labels)
         behind = labels.revision != chunk.labels.revision
         return Faulty(chunk, fault, fact, labels.sketch, labels.written_at, behind)

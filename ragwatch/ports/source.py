@@ -1,7 +1,7 @@
 """The port of a source of documents."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ragwatch.corpus.document import Document
@@ -25,6 +25,8 @@ class Unreadable:
 
     id: str
     reason: str
+    lasting: bool = field(default=False, compare=False)
+    """The cause lies in the document itself, so it need not be read again while its stamp stays."""
 
 
 @dataclass(frozen=True, slots=True)

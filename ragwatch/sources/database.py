@@ -65,6 +65,8 @@ class Database:
                 engine = create_engine(
                     parsed, pool_size=1, max_overflow=1, pool_pre_ping=True, pool_recycle=300, hide_parameters=True
                 )
+            if parsed.get_driver_name() == "psycopg":
+                event.listen(engine, "connect", _tolerate_any_date)
         except NoSuchModuleError:
             raise ConfigError(f"{where}: no such database dialect") from None
         except ArgumentError:
@@ -102,3 +104,25 @@ def _read_only(url: URL) -> URL:
 def _tolerate_bad_utf8(connection: Any, _: object) -> None:
     """Let one badly encoded text be one unreadable document, not the end of the whole listing."""
     connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
+
+
+def _tolerate_any_date(connection: Any, _: object) -> None:
+    """Let a date that Python has no value for (`infinity`, before Christ) be text, not the end of the whole listing."""
+    from psycopg import DataError
+    from psycopg.types import datetime as dates
+
+    def tolerant(loader: type[Any]) -> type[Any]:
+        def load(self: Any, data: Any) -> Any:
+            try:
+                return loader.load(self, data)
+            except DataError:
+                return bytes(data).decode()
+
+        return type(f"Tolerant{loader.__name__}", (loader,), {"load": load})
+
+    for name, loader in (
+        ("date", dates.DateLoader),
+        ("timestamp", dates.TimestampLoader),
+        ("timestamptz", dates.TimestamptzLoader),
+    ):
+        connection.adapters.register_loader(name, tolerant(loader))

@@ -14,10 +14,10 @@ from ragwatch.corpus.identity import Json
 from ragwatch.corpus.pointers import LONGEST, pointer_reason
 from ragwatch.corpus.sections import split_sections
 from ragwatch.errors import DocumentUnreadableError
-from ragwatch.ports import Unreadable
 from ragwatch.sources.formats import OFFICE_FORMATS, Format
 from ragwatch.sources.front_matter import split_front_matter
 from ragwatch.sources.html import declared_encoding, html_to_markdown
+from ragwatch.sources.limits import DEFAULT, Limits
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -45,54 +45,49 @@ class Extracted:
         return Document(source, document_id, self.text, self.markup, self.title, self.metadata)
 
 
-def extract(content: bytes, form: Format, *, encoding: str | None = None) -> Extracted:
-    """Turn the bytes of one document into text.
+def prepare(form: Format) -> None:
+    """Load what converts documents of this format, as far as it is installed."""
+    if form in OFFICE_FORMATS:
+        from ragwatch.sources.office import load
 
-    `encoding` is tried where the bytes are not UTF-8, have no byte order mark and, if HTML, declare none. Raises
-    `DocumentUnreadableError` for binary content, undecodable or damaged content, for pointers to content that is not
-    here (Git LFS, git-annex), and where there is no text.
+        load(form)
+
+
+def extract(content: bytes, form: Format, *, encoding: str | None = None, limits: Limits = DEFAULT) -> Extracted:
+    """Turn the bytes of one document into text. Of the limits those of size and nesting are kept.
+
+    `encoding` is tried where the bytes are not UTF-8, have no byte order mark and, if HTML, declare none. Text that
+    is empty is a fact; an office document without text is not: it may be a scan. Raises `DocumentUnreadableError` for
+    it, for pointers to content that is not here (Git LFS, git-annex), and for binary, undecodable or damaged content.
     """
     if len(content) <= LONGEST and (reason := pointer_reason(content.decode("latin-1"))):
         raise DocumentUnreadableError(reason)
     if form not in OFFICE_FORMATS:
-        return extract_text(decode(content, form, encoding=encoding), form)
+        return extract_text(decode(content, form, encoding=encoding), form, limits)
     if not content:
         raise DocumentUnreadableError("empty")
     from ragwatch.sources.office import office_to_markdown
 
     # Fonts without a character map yield NUL characters in otherwise good text.
-    text = office_to_markdown(content, form).replace("\0", "")
+    text = office_to_markdown(content, form, limits.expanded_bytes).replace("\0", "")
     if not text.strip():
         raise DocumentUnreadableError(f"empty: no text in this {form}; is it a scan, or pictures only?")
-    return extract_text(text, form)
+    return extract_text(text, form, limits)
 
 
-def extract_text(text: str, form: Format) -> Extracted:
-    """Turn decoded text into what is indexed. Raises `DocumentUnreadableError` as `extract` does."""
+def extract_text(text: str, form: Format, limits: Limits = DEFAULT) -> Extracted:
+    """Turn decoded text into what is indexed, "" where there is none. Raises as `extract` does."""
     _check(text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     metadata: dict[str, Json] = {}
     title: str | None = None
     if form is Format.HTML:
-        title, text = html_to_markdown(text)
+        title, text = html_to_markdown(text, limits.nesting)
     elif form is Format.MARKDOWN:
         metadata, text = split_front_matter(text)
         if isinstance(metadata.get("title"), str):
             title = str(metadata.pop("title")).strip() or None
-    if not text.strip():
-        raise DocumentUnreadableError("empty: nothing below its front matter" if metadata or title else "empty")
     return Extracted(text, form.markup, title or _first_heading(text, form.markup), metadata)
-
-
-def text_outcome(
-    source: str, document_id: str, text: str, form: Format, *, title: str | None, metadata: Mapping[str, Json]
-) -> Document | Unreadable:
-    """Return the document that one record of a database or file holds; the record's own fields take precedence."""
-    try:
-        found = extract_text(text, form)
-    except DocumentUnreadableError as error:
-        return Unreadable(document_id, error.fact)
-    return Document(source, document_id, found.text, found.markup, title or found.title, {**found.metadata, **metadata})
 
 
 def decode(content: bytes, form: Format = Format.PLAIN, *, encoding: str | None = None) -> str:

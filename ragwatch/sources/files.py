@@ -1,20 +1,22 @@
 """Files in a folder, local or behind any fsspec URL, as a source."""
 
-import errno
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from itertools import islice
 from posixpath import splitext
 
 from ragwatch.corpus.identity import digest_json
 from ragwatch.errors import DocumentUnreadableError, SourceError
 from ragwatch.ports import Entry, Gone, ReadOutcome, Unreadable
-from ragwatch.sources.extract import extract
-from ragwatch.sources.formats import extraction_version, format_of, text_format
+from ragwatch.sources.converter import Converter, PassingError
+from ragwatch.sources.formats import TEXT_FORMATS, extraction_version, format_of, text_format
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.selection import Selection
-from ragwatch.sources.trees import Node, NodeKind, OutOfReachError, TooLargeError, Tree, open_tree
-from ragwatch.sources.walk import enters, reason, shown, walk
+from ragwatch.sources.settled import Clock, wall_clock
+from ragwatch.sources.trees import Node, NodeKind, TooLargeError, Tree, is_source_wide, open_tree
+from ragwatch.sources.walk import ErrorOf, enters, is_document, may_hide_documents, reason, shown, walk
 from ragwatch.words.addresses import Redactor
 
 MAX_BYTES = 20_000_000
@@ -22,20 +24,6 @@ MAX_BYTES = 20_000_000
 
 READERS = 16
 """Files read at once from a file system that gains by it; bounds memory to as many times `max_bytes`."""
-
-_SOURCE_WIDE = {
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ENOTCONN,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-}
-"""Errors of a read that say nothing about the file: the process or the network is in trouble."""
 
 _SURROGATE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 
@@ -53,8 +41,10 @@ class FileSource:
     name that is not UTF-8, whose id spells the odd bytes as `\\udcXX`. `markup` ("markdown", "rst", "html",
     else plain) says what `.txt` files and files of unknown suffix hold. `storage_options` are those of fsspec.
 
-    A folder that cannot be listed, or a link that leads nowhere and may have been a folder, makes the listing
-    incomplete. Raises `ConfigError` for bad patterns, markup, protocol or options.
+    A folder that cannot be listed, or a link that leads nowhere and may have led to a folder, is listed and unreadable
+    itself, and whatever would lie below it counts as present. Pipes, sockets and devices are never opened. What was
+    changed within a step of the clock before it was listed has no stamp (see `ragwatch.sources.settled`). Raises
+    `ConfigError` for bad patterns, markup, protocol or options.
     """
 
     def __init__(
@@ -69,6 +59,8 @@ class FileSource:
         markup: str | None = None,
         encoding: str | None = None,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
+        clock: Clock = wall_clock,
     ) -> None:
         self._name = name
         options = storage_options or {}
@@ -77,8 +69,10 @@ class FileSource:
         self._max_bytes = max_bytes
         self._default = text_format(markup or "plain", source=name)
         self._encoding = encoding
-        self._tree = open_tree(url, options, self._selection.enters, self._redact)
+        self._converter = Converter(limits)
+        self._tree = open_tree(url, options, self._selection.enters, self._redact, clock)
         self._stamp_tails: dict[str, str] = {}
+        self._dangling: set[str] = set()
 
     def __repr__(self) -> str:
         return f"FileSource({self._name!r}, {self._redact.url!r})"
@@ -94,6 +88,7 @@ class FileSource:
         self._tree = tree = self._tree.fresh()
         self._check(tree)
         escaped: set[str] = set()
+        self._dangling.clear()
         for path, node in walk(tree, self._selection, self._error):
             yield self._entry(tree, path, node, escaped)
         self._check(tree)
@@ -104,14 +99,17 @@ class FileSource:
             if document_id in escaped or _may_exist(tree, document_id):
                 raise self._error(f"two files would have the id {document_id!r}; rename one", document_id)
             escaped.add(document_id)
-        stamp = tree.stamp(node) if node.kind is NodeKind.FILE else ""
+        if node.kind is NodeKind.DANGLING:
+            self._dangling.add(document_id)
+        stamp = tree.mark(node).stamp if node.kind is NodeKind.FILE else ""
         return Entry(document_id, f"{stamp}-{self._stamp_tail(path)}" if stamp else "")
 
     def _stamp_tail(self, path: str) -> str:
         suffix = splitext(path)[1].lower()
         if suffix not in self._stamp_tails:
             form = format_of(path, self._default)
-            settings = [extraction_version(form), self._encoding, self._max_bytes]
+            bounds = [] if form in TEXT_FORMATS else [str(bound) for bound in astuple(self._converter.limits)]
+            settings = [extraction_version(form), self._encoding, self._max_bytes, *bounds]
             self._stamp_tails[suffix] = digest_json(list(settings))[:8]
         return self._stamp_tails[suffix]
 
@@ -130,78 +128,58 @@ class FileSource:
                 yield from pool.map(read, batch)
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Return those of `ids` that a listing would contain now."""
+        """Return those of `ids` that a listing would contain now, or of which that cannot be said."""
         tree = self._tree
         self._check(tree)
-        is_entered = self._folder_check(tree)
-        return {document_id for document_id in ids if self._kind(tree, document_id, is_entered) is not None}
+        place = _Place(tree, self._selection, self._error)
+        return {document_id for document_id in ids if place.kind(document_id) or place.barrier(document_id)}
 
     def _reader(self) -> Callable[[str], ReadOutcome]:
         tree = self._tree
-        is_entered = self._folder_check(tree)
+        place = _Place(tree, self._selection, self._error)
 
         def read(document_id: str) -> ReadOutcome:
             try:
-                if not self._may_list(document_id, is_entered):
+                if not place.may_list(document_id):
                     raise FileNotFoundError
                 content = tree.read(document_id, self._max_bytes)
-                found = extract(content, format_of(document_id, self._default), encoding=self._encoding)
+                form = format_of(document_id, self._default)
+                found = self._converter.extract(content, form, encoding=self._encoding)
                 return found.document(self._name, document_id)
             except DocumentUnreadableError as error:
-                return Unreadable(document_id, error.fact)
+                return Unreadable(document_id, error.fact, lasting=not isinstance(error, PassingError))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                return self._missing(document_id, self._kind(tree, document_id, is_entered))
+                return self._missing(document_id, place)
             except OSError as error:
                 return self._failed(document_id, error)
 
         return read
 
-    def _missing(self, document_id: str, kind: NodeKind | None) -> ReadOutcome:
+    def _missing(self, document_id: str, place: "_Place") -> ReadOutcome:
         """Tell what it means that nothing can be opened at the path that an id is."""
+        kind = place.kind(document_id)
         if kind is NodeKind.DANGLING:
             return Unreadable(document_id, "a link that leads nowhere")
+        if kind is NodeKind.OTHER:
+            return Unreadable(document_id, "a pipe, a socket or a device, not a file")
         if kind is NodeKind.FILE and _unshown(document_id) != document_id:
             return Unreadable(document_id, "its name is not UTF-8; rename it")
         if kind is NodeKind.FILE:
             return Unreadable(document_id, "it vanished and came back while it was read")
-        return Gone(document_id)
+        barrier = place.barrier(document_id)
+        if not barrier and document_id in self._dangling:
+            # A server that lists it as a link may answer as if it were what it leads to.
+            barrier = "a link that cannot be followed"
+        return Unreadable(document_id, barrier) if barrier else Gone(document_id)
 
     def _failed(self, document_id: str, error: OSError) -> ReadOutcome:
         """Tell what an error of one file means: for the file, or for the whole source."""
         if isinstance(error, TooLargeError):
-            return Unreadable(document_id, f"too large: {error.size} bytes, the limit is {self._max_bytes}")
-        if isinstance(error, OutOfReachError) or error.errno in _SOURCE_WIDE:
+            fact = f"too large: {error.size} bytes, the limit is {self._max_bytes}"
+            return Unreadable(document_id, fact, lasting=True)
+        if is_source_wide(error):
             raise self._error(f"{document_id!r} cannot be read: {reason(error)}")
         return Unreadable(document_id, reason(error))
-
-    def _kind(self, tree: Tree, document_id: str, is_entered: Callable[[str], bool]) -> NodeKind | None:
-        """Return what a listing would find as this document now, None where it would find none."""
-        try:
-            for path in dict.fromkeys((document_id, _unshown(document_id))):
-                kind = tree.kind(path) if self._may_list(path, is_entered) else None
-                if kind in (NodeKind.FILE, NodeKind.DANGLING):
-                    return kind
-        except OSError as error:
-            raise self._error(f"it cannot be said whether {document_id!r} is there: {reason(error)}") from None
-        return None
-
-    def _may_list(self, path: str, is_entered: Callable[[str], bool]) -> bool:
-        """Return whether a listing reaches this path, if something is there. The path itself is not trusted:
-        an id may come from an index that somebody else wrote."""
-        segments = path.split("/")
-        if "\0" in path or not all(segments) or not {".", ".."}.isdisjoint(segments):
-            return False
-        return self._selection.takes(path) and is_entered("/".join(segments[:-1]))
-
-    def _folder_check(self, tree: Tree) -> Callable[[str], bool]:
-        known: dict[str, bool] = {"": True}
-
-        def is_entered(folder: str) -> bool:
-            if folder not in known:
-                known[folder] = enters(tree, self._selection, folder, True, self._error)
-            return known[folder]
-
-        return is_entered
 
     # -- errors ------------------------------------------------------------------------------------------------
 
@@ -227,3 +205,77 @@ def _may_exist(tree: Tree, path: str) -> bool:
 
 def _unshown(document_id: str) -> str:
     return _SURROGATE.sub(lambda found: chr(int(found[1], 16)), document_id)
+
+
+class _Place:
+    """What stands where a document should be, by the rules of a listing. Remembers folders: for one question only."""
+
+    def __init__(self, tree: Tree, selection: Selection, error: ErrorOf) -> None:
+        self._tree = tree
+        self._selection = selection
+        self._error = error
+        self._entered: dict[str, bool] = {"": True}
+        self._barriers: dict[str, str] = {"": ""}
+
+    def may_list(self, path: str) -> bool:
+        """Return whether a listing reaches this path, if something is there."""
+        return _is_path(path) and self._selection.takes(path) and self._is_entered(path.rpartition("/")[0])
+
+    def kind(self, document_id: str) -> NodeKind | None:
+        """Return what a listing would find as this document now, None where it would find none, or cannot tell."""
+        for path in dict.fromkeys((document_id, _unshown(document_id))):
+            kind = self._kind(path) if self.may_list(path) else None
+            if is_document(self._selection, path, kind):
+                return kind
+        return None
+
+    def barrier(self, document_id: str) -> str:
+        """Say why it cannot be said whether this document is there: "" where it can."""
+        path = _unshown(document_id)
+        return self._barrier(path) if _is_path(path) and self._selection.enters(path.rpartition("/")[0]) else ""
+
+    def _barrier(self, path: str) -> str:
+        if path not in self._barriers:
+            self._barriers[path] = self._barrier(path.rpartition("/")[0]) or self._look(path)
+        return self._barriers[path]
+
+    def _look(self, path: str) -> str:
+        try:
+            kind = self._tree.kind(path)
+            if may_hide_documents(self._selection, path, kind):
+                return f"the link {shown(path)!r} leads nowhere, and what lay behind it may be documents"
+            if kind is NodeKind.FOLDER and enters(self._tree, self._selection, path, True):
+                self._tree.listing(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as failure:
+            return f"{shown(path)!r} cannot be looked at: {reason(self._of_one(path, failure))}"
+        return ""
+
+    def _kind(self, path: str) -> NodeKind | None:
+        try:
+            return self._tree.kind(path)
+        except OSError as failure:
+            self._of_one(path, failure)
+            return None
+
+    def _is_entered(self, folder: str) -> bool:
+        if folder not in self._entered:
+            try:
+                self._entered[folder] = enters(self._tree, self._selection, folder, True)
+            except OSError as failure:
+                self._of_one(folder, failure)
+                self._entered[folder] = False
+        return self._entered[folder]
+
+    def _of_one(self, path: str, failure: OSError) -> OSError:
+        """Return the failure of one path. Raises `SourceError` where it is one of the whole source."""
+        if is_source_wide(failure):
+            raise self._error(f"it cannot be said whether {shown(path)!r} is there: {reason(failure)}", "") from None
+        return failure
+
+
+def _is_path(document_id: str) -> bool:
+    """Return whether an id leads to somewhere below the root: it may come from an index that somebody else wrote."""
+    segments = document_id.split("/")
+    return "\0" not in document_id and all(segments) and {".", ".."}.isdisjoint(segments)

@@ -1,16 +1,19 @@
 """HTML to Markdown: what a reader sees, without scripts, navigation and hidden parts."""
 
 import re
+from collections.abc import Callable
 
 from bs4 import BeautifulSoup, Tag
 from bs4.dammit import EncodingDetector
-from bs4.element import PreformattedString
+from bs4.element import PageElement, PreformattedString
 from markdownify import ATX, MarkdownConverter
 
 from ragwatch.errors import DocumentUnreadableError
+from ragwatch.sources.limits import DEFAULT
 
 _NOT_TEXT = ("script", "style", "template", "noscript", "svg", "iframe", "object", "embed", "canvas", "audio", "video")
 _NOT_CONTENT = ("head", "title", "nav", "map", "select", "button", "input", "textarea")
+_DROPPED = frozenset({*_NOT_TEXT, *_NOT_CONTENT})
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _PERMALINKS = {"¶", "#", "§", "🔗", ""}
 
@@ -22,14 +25,16 @@ class _Converter(MarkdownConverter):
         return _attribute(el, "alt")
 
 
-def html_to_markdown(text: str) -> tuple[str | None, str]:
+def html_to_markdown(text: str, nesting: int = DEFAULT.nesting) -> tuple[str | None, str]:
     """Return (title of the page if it has one, its text as Markdown with ATX headings). Deterministic.
 
     Dropped: scripts, styles, navigation, form controls, comments, permalink signs, elements that are hidden by
-    attribute or inline style. Raises `DocumentUnreadableError` for markup that is nested too deeply.
+    attribute or inline style. Raises `DocumentUnreadableError` for more than `nesting` elements inside one another.
     """
     try:
         soup = BeautifulSoup(text, "html.parser")
+        if _is_deeper(soup, nesting):
+            raise DocumentUnreadableError(f"its HTML is nested too deeply: more than {nesting} elements")
         title = soup.title.get_text() if soup.title else ""
         _prune(soup)
         body = soup.body or soup
@@ -56,15 +61,41 @@ def _converter() -> MarkdownConverter:
     )
 
 
+def _is_deeper(soup: BeautifulSoup, nesting: int) -> bool:
+    level: list[Tag] = [soup]
+    for _ in range(nesting + 1):
+        level = [child for element in level for child in element.contents if isinstance(child, Tag)]
+        if not level:
+            return False
+    return True
+
+
 def _prune(soup: BeautifulSoup) -> None:
-    for string in soup.find_all(string=lambda found: isinstance(found, PreformattedString)):
-        string.extract()
-    for element in soup.find_all([*_NOT_TEXT, *_NOT_CONTENT]):
-        element.decompose()
-    for element in soup.find_all(_is_invisible):
-        # A hidden part inside a hidden part went with its parent.
-        if not element.decomposed:
-            element.decompose()
+    _keep(soup, _is_content)
+    # What an element shows is known once what is no text is gone.
+    _keep(soup, lambda one: not (isinstance(one, Tag) and _is_invisible(one)))
+
+
+def _is_content(one: PageElement) -> bool:
+    return one.name not in _DROPPED if isinstance(one, Tag) else not isinstance(one, PreformattedString)
+
+
+def _keep(soup: BeautifulSoup, wanted: Callable[[PageElement], bool]) -> None:
+    """Drop everything else with what is in it, in one pass: taking elements out one by one costs their number squared,
+    since each is looked for among all its neighbours."""
+    last: PageElement = soup
+    pending: list[PageElement] = [soup]
+    while pending:
+        one = pending.pop()
+        if one is not soup:
+            one.previous_element, last.next_element = last, one
+            last = one
+        if isinstance(one, Tag):
+            one.contents = kept = [child for child in one.contents if wanted(child)]
+            for child, before, after in zip(kept, [None, *kept], [*kept[1:], None], strict=False):
+                child.previous_sibling, child.next_sibling = before, after
+            pending.extend(reversed(kept))
+    last.next_element = None
 
 
 def _is_invisible(element: Tag) -> bool:

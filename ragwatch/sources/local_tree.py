@@ -14,7 +14,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
-from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError
+from ragwatch.sources.settled import LOCAL_STEP_S, Clock, wall_clock
+from ragwatch.sources.trees import UNKNOWN, DamagedError, Mark, Node, NodeKind, OutOfReachError, TooLargeError
 
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 _ATTEMPTS = 3
@@ -25,14 +26,17 @@ class LocalTree:
 
     concurrent = False
 
-    def __init__(self, root: str, enters: Callable[[str], bool], *, formerly: int | None = None) -> None:
+    def __init__(
+        self, root: str, enters: Callable[[str], bool], clock: Clock = wall_clock, *, formerly: int | None = None
+    ) -> None:
         self._root = str(Path(root).expanduser())
         self._enters = enters
+        self._clock = clock
         self._device: int | None = None
         self._formerly = formerly
 
     def fresh(self) -> "LocalTree":
-        return LocalTree(self._root, self._enters, formerly=self._device)
+        return LocalTree(self._root, self._enters, self._clock, formerly=self._device)
 
     def check(self) -> None:
         found = os.stat(self._root)
@@ -49,15 +53,20 @@ class LocalTree:
         with os.scandir(self._path(folder)) as entries:
             return [_node(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
 
-    def stamp(self, node: Node) -> str:
+    def mark(self, node: Node) -> Mark:
         assert isinstance(node.raw, os.DirEntry)
         try:
-            return _stamp(node.raw.stat())
+            return self._mark(node.raw.stat())
         except OSError:
-            return ""
+            return UNKNOWN
 
-    def identity(self, path: str) -> str:
-        return _stamp(os.stat(self._path(path)))
+    def mark_at(self, path: str) -> Mark:
+        return self._mark(os.stat(self._path(path)))
+
+    def _mark(self, found: os.stat_result) -> Mark:
+        # The inode's own time: anybody can set that of the content. Windows keeps the time of creation there.
+        changed = found.st_mtime if os.name == "nt" else found.st_ctime
+        return Mark(_stamp(found), changed < self._clock() - LOCAL_STEP_S)
 
     def follows(self, folder: str) -> bool:
         chain: list[str] = []
@@ -99,7 +108,7 @@ class LocalTree:
         return NodeKind.FILE if S_ISREG(mode) else NodeKind.FOLDER if S_ISDIR(mode) else NodeKind.OTHER
 
     def read(self, path: str, limit: int) -> bytes:
-        # Opening a pipe would wait for a writer, and a name spelled otherwise is another document.
+        # A name spelled otherwise is another document.
         if self.kind(path) is not NodeKind.FILE:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         for _ in range(_ATTEMPTS):
@@ -114,13 +123,22 @@ class LocalTree:
         raise DamagedError("it changes while it is read")
 
     def open(self, path: str) -> BinaryIO:
-        return open(self._path(path), "rb")
+        return open(self._path(path), "rb", opener=_open_file)
 
     def translated(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def _path(self, path: str) -> str:
         return os.path.join(self._root, path) if path else self._root
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a file and nothing else: whatever stands there by now, opening it waits for nobody."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return descriptor
 
 
 def _node(entry: os.DirEntry[str]) -> Node:

@@ -25,9 +25,9 @@ class ParquetRows:
         self._tail = tail
         self._cursor: _Cursor | None = None
 
-    def scan(self, file: BinaryIO, identity: str) -> Iterator[tuple[str, int, str]]:
+    def scan(self, file: BinaryIO, stamp: str) -> Iterator[tuple[str, int, str] | BadRecordError]:
         """Yield (id, row number, stamp) of every row, reading the id column only."""
-        stamp = f"{identity}-{self._tail}" if identity else ""
+        stamp = f"{stamp}-{self._tail}" if stamp else ""
         row = 0
         with _Translated():
             table = _open(file)
@@ -37,7 +37,7 @@ class ParquetRows:
                     try:
                         yield document_id(value), row, stamp
                     except BadIdError as error:
-                        raise BadRecordError(f" row {row}", f"the id in column {self._fields.id!r} {error}") from None
+                        yield BadRecordError(f" row {row}", f"the id in column {self._fields.id!r} {error}")
                     row += 1
 
     def rows(self, file: BinaryIO, positions: Sequence[int]) -> Iterator[Mapping[str, object]]:
@@ -85,8 +85,49 @@ class _Cursor:
             if batch is None:
                 return {}
             self._first += len(self._rows)
-            self._rows = batch.to_pylist()
+            self._rows = _rows_of(batch.cast(_in_python(batch.schema), safe=False))
         return self._rows[position - self._first]
+
+
+def _rows_of(batch: Any) -> list[Mapping[str, object]]:
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):
+        # One value that Python has no type for costs its own row, not the batch.
+        columns = {name: [_value_of(one) for one in batch.column(name)] for name in batch.schema.names}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _value_of(scalar: Any) -> object:
+    """Return a value as Python has it; a text that is not UTF-8 as its bytes, a time beyond any calendar as text."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return scalar.as_buffer().to_pybytes()
+    except (ValueError, OverflowError):
+        return f"{scalar.type} {getattr(scalar, 'value', '?')}"
+
+
+def _in_python(schema: Any) -> Any:
+    """Return a schema whose times Python has types for: those of nanoseconds become rows only where pandas is there."""
+    return pyarrow.schema([field.with_type(_coarser(field.type)) for field in schema])
+
+
+def _coarser(kind: Any) -> Any:  # noqa: PLR0911 - one line per type
+    types = pyarrow.types
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return pyarrow.timestamp("us", kind.tz)
+    if types.is_duration(kind) and kind.unit == "ns":
+        return pyarrow.duration("us")
+    if types.is_time64(kind) and kind.unit == "ns":
+        return pyarrow.time64("us")
+    if types.is_large_list(kind):
+        return pyarrow.large_list(_coarser(kind.value_type))
+    if types.is_list(kind):
+        return pyarrow.list_(_coarser(kind.value_type))
+    if types.is_struct(kind):
+        return pyarrow.struct([field.with_type(_coarser(field.type)) for field in kind])
+    return kind
 
 
 class _Translated:

@@ -3,13 +3,14 @@
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from posixpath import split
 from typing import BinaryIO
 
 from ragwatch.errors import SourceError
 from ragwatch.sources.selection import Selection, split_magic
-from ragwatch.sources.trees import NodeKind, Tree, open_tree
+from ragwatch.sources.settled import Clock, wall_clock
+from ragwatch.sources.trees import UNKNOWN, Mark, NodeKind, Tree, open_tree
 from ragwatch.sources.walk import reason, walk
 from ragwatch.words.addresses import Redactor
 
@@ -20,13 +21,26 @@ class RecordFile:
 
     path: str
     identity: str
+    stamp: str = field(default="", compare=False)
+    """The identity, "" where an edit may come that leaves it as it is."""
+    is_file: bool = True
+    """False for what stands in place of a file: a link that leads nowhere, a pipe, a folder that cannot be listed."""
+
+    @classmethod
+    def of(cls, path: str, mark: Mark, *, is_file: bool = True) -> "RecordFile":
+        return cls(path, mark.identity, mark.stamp, is_file)
 
 
 class RecordFiles:
     """Finds and opens the files of one source, and keeps the last one open."""
 
     def __init__(
-        self, source: str, path: str, suffixes: Collection[str], storage_options: Mapping[str, object] | None
+        self,
+        source: str,
+        path: str,
+        suffixes: Collection[str],
+        storage_options: Mapping[str, object] | None,
+        clock: Clock = wall_clock,
     ) -> None:
         options = storage_options or {}
         self.redact = Redactor(path, options)
@@ -35,7 +49,7 @@ class RecordFiles:
 
         def tree(folder: str, selection: Selection) -> Tree:
             here = folder if scheme or folder else "."
-            return open_tree(f"{scheme}{here}{chained}", options, selection.enters, self.redact)
+            return open_tree(f"{scheme}{here}{chained}", options, selection.enters, self.redact, clock)
 
         folder, self._file_name = split(inner.rstrip("/"))
         self._single = tree(folder, Selection())
@@ -57,13 +71,20 @@ class RecordFiles:
             self._tree = tree = self._single.fresh()
             kind = tree.kind(self._file_name)
             if kind is NodeKind.FILE:
-                return (RecordFile(self._file_name, tree.identity(self._file_name)),)
+                return (RecordFile.of(self._file_name, tree.mark_at(self._file_name)),)
+            if kind in (NodeKind.DANGLING, NodeKind.OTHER):
+                raise self.error(f"{self.redact.url} is no file: a link that leads nowhere, a pipe or a device")
             if kind is None and not self._is_glob:
                 raise self.error(f"there is no file {self.redact.url}")
             self._tree = tree = self._many.fresh()
             tree.check()
             found = walk(tree, self._selection, self.error)
-            files = [RecordFile(path, tree.stamp(node)) for path, node in found]
+            files = [
+                RecordFile.of(path, tree.mark(node))
+                if node.kind is NodeKind.FILE
+                else RecordFile.of(path, UNKNOWN, is_file=False)
+                for path, node in found
+            ]
         if not files:
             raise self.error(f"no file matches {self.redact.url}")
         return tuple(sorted(files, key=lambda file: file.path))
@@ -71,7 +92,7 @@ class RecordFiles:
     def is_unchanged(self, file: RecordFile) -> bool:
         """Return whether the file still is the one that was found, as far as that can be told."""
         try:
-            return self._tree.identity(file.path) == file.identity
+            return self._tree.mark_at(file.path).identity == file.identity
         except OSError:
             return False
 
@@ -86,6 +107,10 @@ class RecordFiles:
     @contextmanager
     def scanning(self, file: RecordFile) -> Iterator[BinaryIO]:
         """Open the file for itself alone: between two records of a listing, others are read."""
+        if not file.is_file:
+            raise self.error(
+                f"{file.path} cannot be read: it is a link that leads nowhere, a pipe, or closed", file.path
+            )
         with self.reading(file.path), self._tree.open(file.path) as opened:
             yield opened
 

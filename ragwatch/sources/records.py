@@ -9,11 +9,14 @@ from typing import BinaryIO, Protocol
 
 from ragwatch.errors import MissingExtraError, SourceError
 from ragwatch.ports import Entry, Gone, ReadOutcome
+from ragwatch.sources.converter import Converter
 from ragwatch.sources.formats import Format, text_format
 from ragwatch.sources.id_table import IdTable
 from ragwatch.sources.jsonl import JsonLines
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.record_files import RecordFile, RecordFiles
 from ragwatch.sources.rows import BadIdError, BadRecordError, Fields, document_id, row_outcome
+from ragwatch.sources.settled import Clock, wall_clock
 
 READ_BATCH = 500
 
@@ -33,8 +36,11 @@ class RecordFormat(Protocol):
         """Which files of a folder are meant."""
         ...
 
-    def scan(self, file: BinaryIO, identity: str) -> Iterator[tuple[str, int, str]]:
-        """Yield (id, position, stamp) of every record."""
+    def scan(self, file: BinaryIO, stamp: str) -> Iterator[tuple[str, int, str] | BadRecordError]:
+        """Yield (id, position, stamp) of every record, and an error in place of one that cannot be told.
+
+        `stamp` is the file's.
+        """
         ...
 
     def rows(self, file: BinaryIO, positions: Sequence[int]) -> Iterator[Mapping[str, object]]:
@@ -63,9 +69,10 @@ class RecordSource:
     so reading seeks; before that is trusted, size and times (or ETag) of the file are compared, and after, the
     id of the record that was found. If either differs the files are listed again.
 
-    Incomplete, with `SourceError` naming file and line or row: a record that cannot be told (bad JSON, a missing,
-    empty or unsuitable id), an id that appears twice (both places are named), a file that changes while it is
-    listed. Unreadable: a record whose text is missing, empty, binary or not text.
+    Incomplete, with `SourceError` naming file and line or row once everything else is listed: a file that cannot be
+    read, a record that cannot be told (bad JSON, a missing, empty or unsuitable id), an id that appears twice (both
+    places are named), a file that changes while it is listed. Unreadable: a record whose text is missing, binary, not
+    text or too long.
     """
 
     def __init__(
@@ -76,12 +83,15 @@ class RecordSource:
         fields: Fields,
         form: Format,
         storage_options: Mapping[str, object] | None,
+        limits: Limits,
+        clock: Clock,
     ) -> None:
         self._name = name
         self._format = format_
         self._fields = fields
         self._form = form
-        self._files = RecordFiles(name, path, format_.suffixes, storage_options)
+        self._converter = Converter(limits)
+        self._files = RecordFiles(name, path, format_.suffixes, storage_options, clock)
         self._index: _Index | None = None
 
     def __repr__(self) -> str:
@@ -94,21 +104,35 @@ class RecordSource:
     def entries(self) -> Iterator[Entry]:
         """Stream the listing, file by file, in the order of the records."""
         index = self._index = _Index(self._files.find(), IdTable())
+        faults: list[SourceError] = []
         for number, file in enumerate(index.files):
-            with self._files.scanning(file) as opened:
-                try:
-                    for key, position, stamp in self._format.scan(opened, file.identity):
-                        index.table.add(key, number << _POSITION_BITS | position)
-                        yield Entry(key, stamp)
-                except BadRecordError as error:
-                    raise self._bad(file, error) from None
+            yield from self._listed(index, number, file, faults)
         self._refuse_twins(index)
+        if faults:
+            more = f"; and {len(faults) - 1} more such faults" if len(faults) > 1 else ""
+            raise SourceError(f"{faults[0].fact}{more}", hint=faults[0].hint)
         changed = sorted(
             {file.path for file in index.files} - {file.path for file in self._files.find() if file in index.files}
         )
         if changed:
             raise self._files.error(f"{changed[0]} changed while it was listed; write a new file, then rename it")
         index.complete = True
+
+    def _listed(self, index: _Index, number: int, file: RecordFile, faults: list[SourceError]) -> Iterator[Entry]:
+        """List one file. What cannot be told in it, or the whole of it, is a fault, and keeps nothing else back."""
+        try:
+            with self._files.scanning(file) as opened:
+                for found in self._format.scan(opened, file.stamp):
+                    if isinstance(found, BadRecordError):
+                        faults.append(self._bad(file, found))
+                        continue
+                    key, position, stamp = found
+                    index.table.add(key, number << _POSITION_BITS | position)
+                    yield Entry(key, stamp)
+        except BadRecordError as error:
+            faults.append(self._bad(file, error))
+        except SourceError as error:
+            faults.append(error)
 
     def read(self, ids: Sequence[str]) -> Iterator[ReadOutcome]:
         """Yield one outcome per id, in order. Ids in the order of the listing are read fastest."""
@@ -117,23 +141,33 @@ class RecordSource:
             found = self._rows(batch)
             for key in batch:
                 if key in found:
-                    yield row_outcome(self._name, key, found[key], self._fields, self._form)
+                    yield row_outcome(self._name, key, found[key], self._fields, self._form, self._converter)
                 else:
                     yield Gone(key)
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Return those of `ids` of which the files hold a record now."""
-        index = self._index
+        index, trouble = self._index, None
         if index is None or not self._is_current(index):
-            index = self._list_again()
-        return {key for key in ids if index.table.find(key)}
+            index, trouble = self._list_again()
+        found = {key for key in ids if index.table.find(key)}
+        if trouble and len(found) < len(set(ids)):
+            raise trouble
+        return found
 
     # -- the index ---------------------------------------------------------------------------------------------
 
-    def _list_again(self) -> _Index:
-        deque(self.entries(), maxlen=0)
-        assert self._index is not None
-        return self._index
+    def _list_again(self) -> tuple[_Index, SourceError | None]:
+        """List everything, and return what keeps the listing from being complete beside it."""
+        trouble, before = None, self._index
+        try:
+            deque(self.entries(), maxlen=0)
+        except SourceError as error:
+            trouble = error
+        if self._index is None or self._index is before:
+            assert trouble is not None
+            raise trouble
+        return self._index, trouble
 
     def _is_current(self, index: _Index) -> bool:
         return index.complete and all(file.identity for file in index.files) and self._files.find() == index.files
@@ -143,7 +177,10 @@ class RecordSource:
             found = self._fetch(self._index, keys)
             if found is not None and (len(found) == len(set(keys)) or self._is_current(self._index)):
                 return found
-        found = self._fetch(self._list_again(), keys)
+        index, trouble = self._list_again()
+        found = self._fetch(index, keys)
+        if trouble and (found is None or len(found) < len(set(keys))):
+            raise trouble
         if found is None:
             raise self._files.error(
                 f"{self._files.redact.url} changes while it is read; write a new file, then rename it"
@@ -198,8 +235,9 @@ class RecordSource:
 class JsonlSource(RecordSource):
     """Records of JSON Lines files: one JSON object a line, UTF-8; see `RecordSource`.
 
-    The stamp of a record is a digest of its line. `markup`: "plain" (default), "markdown", "rst", "html". Raises
-    `ConfigError` for bad patterns, markup, protocol or options.
+    The stamp of a record is a digest of its line. Of a line of more than `limits.record_bytes` bytes no more than that
+    is held; it is an unreadable document where its id stands before that. `markup`: "plain" (default), "markdown",
+    "rst", "html". Raises `ConfigError` for bad patterns, markup, protocol or options.
     """
 
     def __init__(
@@ -213,10 +251,13 @@ class JsonlSource(RecordSource):
         metadata_fields: Sequence[str] = (),
         markup: str | None = None,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
+        clock: Clock = wall_clock,
     ) -> None:
         fields = Fields(id_field, text_field, title_field, tuple(metadata_fields))
         form = text_format(markup or "plain", source=name)
-        super().__init__(name, path, JsonLines(fields, fields.fingerprint(form)), fields, form, storage_options)
+        lines = JsonLines(fields, fields.fingerprint(form, limits), limits.record_bytes)
+        super().__init__(name, path, lines, fields, form, storage_options, limits, clock)
 
 
 class ParquetSource(RecordSource):
@@ -237,6 +278,8 @@ class ParquetSource(RecordSource):
         metadata_fields: Sequence[str] = (),
         markup: str | None = None,
         storage_options: Mapping[str, object] | None = None,
+        limits: Limits = DEFAULT,
+        clock: Clock = wall_clock,
     ) -> None:
         if find_spec("pyarrow") is None:
             install = 'pip install "ragwatchd[parquet]"'
@@ -245,4 +288,5 @@ class ParquetSource(RecordSource):
 
         fields = Fields(id_field, text_field, title_field, tuple(metadata_fields))
         form = text_format(markup or "plain", source=name)
-        super().__init__(name, path, ParquetRows(fields, fields.fingerprint(form)), fields, form, storage_options)
+        rows = ParquetRows(fields, fields.fingerprint(form, limits))
+        super().__init__(name, path, rows, fields, form, storage_options, limits, clock)

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, cast
 from fsspec.core import OpenFile, url_to_fs
 
 from ragwatch.errors import ConfigError, MissingExtraError
-from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, TooLargeError
+from ragwatch.sources.settled import REMOTE_STEP_S, Clock, seconds, wall_clock
+from ragwatch.sources.trees import DamagedError, Mark, Node, NodeKind, OutOfReachError, TooLargeError
 from ragwatch.words.addresses import Redactor
 
 _BUFFER = 1 << 16
@@ -45,11 +46,13 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplement
 class RemoteTree:
     """A folder at an fsspec URL; `options` go to its file system."""
 
-    def __init__(self, url: str, options: Mapping[str, object], redact: Redactor) -> None:
+    def __init__(self, url: str, options: Mapping[str, object], redact: Redactor, clock: Clock = wall_clock) -> None:
         self._url = url
+        self._clock = clock
         self._options = dict(options)
         self._redact = redact
         self._archive_was = ""
+        self._written: float | None = None
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
@@ -64,6 +67,7 @@ class RemoteTree:
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{self._redact.url}: {self._redact(str(error))}") from None
             self._archive_was = _archive_identity(system)
+            self._written = _archive_time(system)
         return system, str(root).rstrip("/") or str(root)
 
     @property
@@ -71,7 +75,7 @@ class RemoteTree:
         return bool(self._opened[0].async_impl)
 
     def fresh(self) -> "RemoteTree":
-        return RemoteTree(self._url, self._options, self._redact)
+        return RemoteTree(self._url, self._options, self._redact, self._clock)
 
     def check(self) -> None:
         with self._translated():
@@ -107,11 +111,22 @@ class RemoteTree:
             kind = {"file": NodeKind.FILE, "other": NodeKind.OTHER}.get(info["type"], NodeKind.DANGLING)
         return Node(name, kind, False, info)
 
-    def stamp(self, node: Node) -> str:
-        return _stamp(cast(Mapping[str, object], node.raw))
+    def mark(self, node: Node) -> Mark:
+        return self._mark(cast(Mapping[str, object], node.raw))
 
-    def identity(self, path: str) -> str:
-        return _stamp(self._info(path))
+    def mark_at(self, path: str) -> Mark:
+        return self._mark(self._info(path))
+
+    def _mark(self, info: Mapping[str, object]) -> Mark:
+        identity, changed = _identity(info)
+        if changed is None:
+            return Mark(identity, bool(identity))
+        moment = seconds(changed)
+        return Mark(identity, moment is not None and moment < self._seen_at() - REMOTE_STEP_S)
+
+    def _seen_at(self) -> float:
+        """Return as of when a listing is: inside of an archive, that is when the archive was written."""
+        return self._clock() if self._written is None else min(self._written, self._clock())
 
     def follows(self, folder: str) -> bool:  # noqa: ARG002 - no links here
         return True
@@ -188,15 +203,25 @@ def _archive_identity(system: Any) -> str:
         return ""
     archive.fs.invalidate_cache()
     info = archive.fs.info(archive.path)
-    return f"{_stamp(info)} {info.get('ino')}"
+    return f"{_identity(info)[0]} {info.get('ino')}"
 
 
-def _stamp(info: Mapping[str, object]) -> str:
+def _archive_time(system: Any) -> float | None:
+    """Return when the archive was written that `system` is the inside of, None where it is none or does not tell."""
+    archive = getattr(system, "of", None)
+    if not isinstance(archive, OpenFile):
+        return None
+    info = archive.fs.info(archive.path)
+    return next((seconds(info[key]) for key in _TIMES if info.get(key)), None)
+
+
+def _identity(info: Mapping[str, object]) -> tuple[str, object]:
+    """Return (what changes with the content, "" if nothing does; the time of change where it is made of that)."""
     size = info.get("size")
     for key in _ETAGS:
         if info.get(key):
-            return f"{size}-{info[key]}"
+            return f"{size}-{info[key]}", None
     for key in _TIMES:
         if info.get(key):
-            return f"{size}-{info[key]}"
-    return ""
+            return f"{size}-{info[key]}", info[key]
+    return "", None

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from uuid import UUID
@@ -12,10 +12,15 @@ from ragwatch.corpus.document import Document
 from ragwatch.corpus.identity import Json, digest_json
 from ragwatch.errors import DocumentUnreadableError
 from ragwatch.ports import Unreadable
-from ragwatch.sources.extract import decode, text_outcome
+from ragwatch.sources.converter import Converter, PassingError
+from ragwatch.sources.extract import decode
 from ragwatch.sources.formats import Format, extraction_version
+from ragwatch.sources.limits import Limits
 
 INT64 = range(-(2**63), 2**63)
+
+_DIGITS = 300
+"""Digits up to which a decimal number without a fraction is spelled out."""
 
 
 class BadIdError(ValueError):
@@ -32,6 +37,13 @@ class BadRecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Stands in place of a value that is not read, and says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
     """Which columns or fields of a row say what."""
 
@@ -45,9 +57,10 @@ class Fields:
         """All but the id, each once."""
         return tuple(dict.fromkeys([self.text, *([self.title] if self.title else []), *self.metadata]))
 
-    def fingerprint(self, form: Format, *more: str) -> str:
+    def fingerprint(self, form: Format, limits: Limits, *more: str) -> str:
         """Return a short digest of what, besides the row itself, decides the document; part of every stamp."""
-        return digest_json([*self.content, self.title, extraction_version(form), *more])[:8]
+        bounds = [str(bound) for bound in astuple(limits)]
+        return digest_json([*self.content, self.title, extraction_version(form), *bounds, *more])[:8]
 
 
 def document_id(value: object) -> str:
@@ -96,36 +109,57 @@ def json_value(value: object) -> Json:  # noqa: PLR0911 - one line per type
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
-        return json_value(int(value) if value.is_finite() and value == int(value) else float(value))
+        # Spelled out, 1E+999999999 would fill the memory.
+        whole = value.is_finite() and value.adjusted() < _DIGITS and value == value.to_integral_value()
+        return json_value(int(value) if whole else float(value))
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, Mapping):
         return {str(json_value(str(key))): json_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        # A set has another order in every process, and would be an edit in each.
+        return [json_value(inner) for inner in sorted(value, key=repr)]
+    if isinstance(value, list | tuple):
         return [json_value(inner) for inner in value]
     return json_value(str(value))
 
 
 def row_outcome(
-    source: str, key: str, row: Mapping[str, object], fields: Fields, form: Format
+    source: str, key: str, row: Mapping[str, object], fields: Fields, form: Format, converter: Converter
 ) -> Document | Unreadable:
-    """Return the document in one row; `row` may lack fields, which is the same as NULL."""
-    value = row.get(fields.text)
-    if value is None:
-        return Unreadable(key, "empty")
+    """Return the document in one row; its own fields take precedence over those in its text.
+
+    A text that is NULL is an empty one; a row that lacks the field has lost it.
+    """
+    text = _text(row, fields, form, converter.limits.record_bytes)
+    if isinstance(text, Refused):
+        return Unreadable(key, text.reason, lasting=True)
+    try:
+        title = json_value(row.get(fields.title)) if fields.title else None
+        metadata = {name: json_value(row.get(name)) for name in fields.metadata}
+        found = converter.extract_text(text, form)
+    except RecursionError:
+        return Unreadable(key, "its metadata are nested too deeply", lasting=True)
+    except DocumentUnreadableError as error:
+        return Unreadable(key, error.fact, lasting=not isinstance(error, PassingError))
+    heading = " ".join(str(title).split()) if title is not None else None
+    return Document(source, key, found.text, found.markup, heading or found.title, {**found.metadata, **metadata})
+
+
+def _text(row: Mapping[str, object], fields: Fields, form: Format, limit: int) -> str | Refused:
+    value = row.get(fields.text, Refused(f"it has no field {fields.text!r}"))
     if isinstance(value, bytes | bytearray | memoryview):
         try:
             value = decode(bytes(value), form)
         except DocumentUnreadableError as error:
-            return Unreadable(key, error.fact)
-    if not isinstance(value, str):
-        return Unreadable(key, f"{fields.text!r} holds {type(value).__name__}, not text")
-    title = json_value(row.get(fields.title)) if fields.title else None
-    heading = " ".join(str(title).split()) if title is not None else None
-    metadata = {name: json_value(row.get(name)) for name in fields.metadata}
-    return text_outcome(source, key, value, form, title=heading, metadata=metadata)
+            return Refused(error.fact)
+    if not isinstance(value, str | Refused | None):
+        return Refused(f"{fields.text!r} holds {type(value).__name__}, not text")
+    if isinstance(value, str) and len(value) > limit:
+        return Refused(f"too large: {len(value)} characters, the limit is {limit}")
+    return value or ""
 
 
 def row_digest(values: Sequence[object]) -> str:

@@ -15,10 +15,13 @@ from sqlalchemy.types import TypeEngine
 
 from ragwatch.corpus.identity import digest_text
 from ragwatch.ports import Entry, Gone, ReadOutcome
+from ragwatch.sources.converter import Converter
 from ragwatch.sources.database import Database, subselect
 from ragwatch.sources.formats import text_format
 from ragwatch.sources.id_table import IdTable
+from ragwatch.sources.limits import DEFAULT, Limits
 from ragwatch.sources.rows import INT64, BadIdError, Fields, document_id, is_id, row_digest, row_outcome
+from ragwatch.sources.settled import Clock, is_settled, wall_clock
 
 IN_BATCH = 500
 """Ids of one query, well below every database's limit of parameters."""
@@ -44,9 +47,10 @@ class SqlSource:
     """The rows of `query`, one document each; read-only, in short transactions.
 
     A document's id is `id_column`, as text; integers and UUIDs round trip. The stamp is `changed_at_column` ("" where
-    it is NULL), or without one a digest of the row's text, title and metadata, which means that each listing moves
-    all texts. `markup` is "plain" (default), "markdown", "rst" or "html". A row whose text is NULL, empty, binary
-    or not text is unreadable. A NULL, empty or double id makes the listing incomplete: `SourceError` naming it.
+    it is NULL, or so young that another change may get the same time, see `ragwatch.sources.settled`), or without one a
+    digest of the row's text, title and metadata, which means that each listing moves all texts. `markup` is "plain"
+    (default), "markdown", "rst" or "html". A row whose text is binary or not text is unreadable. A NULL, empty or
+    double id makes the listing incomplete: `SourceError` naming it.
 
     The query stands in a subselect. SQLite files are opened read-only and never created; PostgreSQL is told that
     the transaction is read-only; elsewhere every transaction is rolled back. A listing is spooled to a temporary
@@ -67,13 +71,17 @@ class SqlSource:
         metadata_columns: Sequence[str] = (),
         changed_at_column: str | None = None,
         markup: str | None = None,
+        limits: Limits = DEFAULT,
+        clock: Clock = wall_clock,
     ) -> None:
         self._name = name
+        self._clock = clock
+        self._converter = Converter(limits)
         self._fields = Fields(id_column, text_column, title_column, tuple(metadata_columns))
         self._changed_at = changed_at_column
         self._form = text_format(markup or "plain", source=name)
         self._database = Database(name, url)
-        self._tail = self._fields.fingerprint(self._form, digest_text(query), changed_at_column or "")
+        self._tail = self._fields.fingerprint(self._form, limits, digest_text(query), changed_at_column or "")
         self._id_types = DYNAMIC_TYPES if self._database.dialect == "sqlite" else frozenset[type]()
         columns = dict.fromkeys([id_column, *self._fields.content, *([changed_at_column] if changed_at_column else [])])
         self._table = subselect(query).columns(*(column(each) for each in columns)).subquery("ragwatch_source")
@@ -98,7 +106,7 @@ class SqlSource:
             found = self._fetch(batch, self._fields.content)
             for each in batch:
                 yield (
-                    row_outcome(self._name, each, found[each], self._fields, self._form)
+                    row_outcome(self._name, each, found[each], self._fields, self._form, self._converter)
                     if each in found
                     else Gone(each)
                 )
@@ -112,13 +120,13 @@ class SqlSource:
     def _fill(self, file: IO[str]) -> None:
         content = (self._changed_at,) if self._changed_at else self._fields.content
         options = {"stream_results": True, "yield_per": STAMP_ROWS if self._changed_at else TEXT_ROWS}
-        listing = _Listing(file)
+        listing, now = _Listing(file), self._clock()
         with (
             self._database.reading() as connection,
             connection.execute(self._select(content), execution_options=options) as result,
         ):
             for rows in result.partitions():
-                listing.append([(self._id(row[0]), self._stamp(row[1:])) for row in rows])
+                listing.append([(self._id(row[0]), self._stamp(row[1:], now)) for row in rows])
                 if self._database.dialect != "sqlite":
                     self._id_types |= {type(row[0]) for row in rows}
         twin = listing.twin()
@@ -128,11 +136,11 @@ class SqlSource:
                 hint="make the query yield each id once; DISTINCT or another column",
             )
 
-    def _stamp(self, values: Sequence[Any]) -> str:
+    def _stamp(self, values: Sequence[Any], now: float) -> str:
         if self._changed_at is None:
             return f"{row_digest(values)}-{self._tail}"
         changed = values[0]
-        if changed is None or changed == "":
+        if changed is None or changed == "" or not is_settled(changed, now):
             return ""
         return f"{changed.isoformat() if isinstance(changed, datetime) else changed}-{self._tail}"
 

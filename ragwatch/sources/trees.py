@@ -6,6 +6,7 @@ folder neither file nor folder, and takes three times as long. Why nothing uses 
 in subfolders are swallowed even with `on_error="raise"`, and a folder that cannot be listed is not empty.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from enum import Enum
 from typing import BinaryIO, Protocol
 
 from ragwatch.errors import ConfigError
+from ragwatch.sources.settled import Clock, wall_clock
 from ragwatch.words.addresses import Redactor
 
 
@@ -24,12 +26,14 @@ class NodeKind(Enum):
     DANGLING = "dangling"
     """A link whose target cannot be reached now, or cannot be followed here."""
     OTHER = "other"
-    """A socket, a pipe, a device."""
+    """A socket, a pipe, a device. Never opened: that may wait for ever, or do something."""
+    CLOSED = "closed"
+    """A folder that cannot be listed now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One name in a folder. `raw` is what the tree needs to tell its stamp."""
+    """One name in a folder. `raw` is what the tree needs to tell its mark."""
 
     name: str
     kind: NodeKind
@@ -37,8 +41,45 @@ class Node:
     raw: object
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells a file as it is from the same file after an edit."""
+
+    identity: str
+    """Equal and not empty: the same content, unless it was edited within one step of the clock. "": cannot be told."""
+    settled: bool
+    """The file is older than a step of the clock, so that every later edit will move `identity`."""
+
+    @property
+    def stamp(self) -> str:
+        """The identity where it can be trusted for good, else ""."""
+        return self.identity if self.settled else ""
+
+
+UNKNOWN = Mark("", False)
+
+
 class OutOfReachError(OSError):
     """The file system as a whole did not answer; nothing is known about any single file. Free of secrets."""
+
+
+_SOURCE_WIDE = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOTCONN,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+}
+
+
+def is_source_wide(error: OSError) -> bool:
+    """Return whether an error says nothing about its file or folder: the process or the network is in trouble."""
+    return isinstance(error, OutOfReachError) or error.errno in _SOURCE_WIDE
 
 
 class TooLargeError(OSError):
@@ -77,8 +118,8 @@ class Tree(Protocol):
         """Return everything in `folder`, by name. Never partial."""
         ...
 
-    def stamp(self, node: Node) -> str:
-        """Return a stamp that changes with the file's content, or "" where that cannot be told."""
+    def mark(self, node: Node) -> Mark:
+        """Return the mark of a listed file."""
         ...
 
     def follows(self, folder: str) -> bool:
@@ -89,8 +130,8 @@ class Tree(Protocol):
         """Return what stands at exactly this path now, None where nothing does."""
         ...
 
-    def identity(self, path: str) -> str:
-        """Return the stamp of the file at `path` as it is now."""
+    def mark_at(self, path: str) -> Mark:
+        """Return the mark of the file at `path` as it is now."""
         ...
 
     def read(self, path: str, limit: int) -> bytes:
@@ -106,7 +147,13 @@ class Tree(Protocol):
         ...
 
 
-def open_tree(url: str, options: Mapping[str, object], enters: Callable[[str], bool], redact: Redactor) -> Tree:
+def open_tree(
+    url: str,
+    options: Mapping[str, object],
+    enters: Callable[[str], bool],
+    redact: Redactor,
+    clock: Clock = wall_clock,
+) -> Tree:
     """Return the tree at a local path or an fsspec URL. `enters` says which folders are listed under their own path.
 
     Cheap: nothing is asked of the file system yet. Raises `ConfigError` for an unknown protocol or an option
@@ -118,10 +165,10 @@ def open_tree(url: str, options: Mapping[str, object], enters: Callable[[str], b
             raise ConfigError(f"storage options {sorted(options)} have no meaning for the local path {redact(url)}")
         from ragwatch.sources.local_tree import LocalTree
 
-        return LocalTree(local, enters)
+        return LocalTree(local, enters, clock)
     from ragwatch.sources.remote_tree import RemoteTree
 
-    return RemoteTree(url, options, redact)
+    return RemoteTree(url, options, redact, clock)
 
 
 def local_path(url: str) -> str | None:

@@ -7,56 +7,61 @@ from posixpath import splitext
 
 from ragwatch.errors import SourceError
 from ragwatch.sources.selection import Selection
-from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, Tree
+from ragwatch.sources.trees import DamagedError, Node, NodeKind, OutOfReachError, Tree, is_source_wide
 
 ErrorOf = Callable[[str, str], SourceError]
 """Makes the error of a fact and of the path, if any, that leaving out would mend it."""
 
 _LETTERS = re.compile(r"\.[A-Za-z]")
+_LISTED = (NodeKind.FILE, NodeKind.DANGLING, NodeKind.OTHER)
 
 
 def walk(tree: Tree, selection: Selection, error: ErrorOf) -> Iterator[tuple[str, Node]]:
-    """Yield (path, node) of every file and dangling link that `selection` takes, folder by folder, by name.
+    """Yield (path, node) of every file that `selection` takes, folder by folder, by name.
 
-    Memory holds one folder and the names of folders still to come. Raises `SourceError` where a folder cannot be
-    listed, and for a dangling link that may have led to a folder of documents.
+    So too of whatever stands in place of a file, or of a folder of files: a dangling link, a pipe, a folder that
+    cannot be listed. Memory holds one folder and the names of folders still to come. Raises `SourceError` where the
+    root cannot be listed, or the file system as a whole is in trouble.
     """
-    folders = [("", False)]
+    folders = [("", Node("", NodeKind.FOLDER, False, None))]
     while folders:
-        folder, linked = folders.pop()
+        folder, node = folders.pop()
+        try:
+            found = tree.listing(folder) if not folder or enters(tree, selection, folder, node.link) else []
+        except OSError as failure:
+            if not folder or is_source_wide(failure):
+                raise _unlisted(folder, failure, error) from None
+            yield folder, Node(node.name, NodeKind.CLOSED, node.link, None)
+            continue
         below = []
-        for node in _nodes(tree, folder, error):
-            path = f"{folder}/{node.name}" if folder else node.name
-            if node.kind is NodeKind.FOLDER:
-                below.append((path, linked or node.link))
-            elif _takes(selection, path, node, error):
-                yield path, node
-        folders.extend(one for one in reversed(below) if enters(tree, selection, *one, error))
+        for one in found:
+            path = f"{folder}/{one.name}" if folder else one.name
+            if one.kind is NodeKind.FOLDER:
+                below.append((path, Node(one.name, one.kind, node.link or one.link, None)))
+            elif is_document(selection, path, one.kind) or may_hide_documents(selection, path, one.kind):
+                yield path, one
+        folders.extend(reversed(below))
 
 
-def enters(tree: Tree, selection: Selection, folder: str, linked: bool, error: ErrorOf) -> bool:
-    """Return whether a walk lists `folder`. `linked`: it may lie behind a link. Raises `SourceError`."""
-    try:
-        return selection.enters(folder) and (not linked or tree.follows(folder))
-    except OSError as failure:
-        raise error(f"folder {shown(folder)!r} cannot be looked at: {reason(failure)}", folder) from None
+def enters(tree: Tree, selection: Selection, folder: str, linked: bool) -> bool:
+    """Return whether a walk lists `folder`. `linked`: it may lie behind a link. Raises `OSError`."""
+    return selection.enters(folder) and (not linked or tree.follows(folder))
 
 
-def _nodes(tree: Tree, folder: str, error: ErrorOf) -> list[Node]:
-    try:
-        return tree.listing(folder)
-    except OSError as failure:
-        where = f"folder {shown(folder)!r}" if folder else "its folder"
-        raise error(f"{where} cannot be listed: {reason(failure)}", folder) from None
+def is_document(selection: Selection, path: str, kind: NodeKind | None) -> bool:
+    """Return whether a listing names what stands at `path` as a document, be it readable or not."""
+    return kind in _LISTED and selection.takes(path)
 
 
-def _takes(selection: Selection, path: str, node: Node, error: ErrorOf) -> bool:
-    if node.kind in (NodeKind.FILE, NodeKind.DANGLING) and selection.takes(path):
-        return True
-    looks_like_a_folder = not _LETTERS.match(splitext(node.name)[1])
-    if node.kind is NodeKind.DANGLING and looks_like_a_folder and selection.enters(path):
-        raise error(f"link {shown(path)!r} cannot be followed, and what lies behind it may be documents", path)
-    return False
+def may_hide_documents(selection: Selection, path: str, kind: NodeKind | None) -> bool:
+    """Return whether what stands at `path` is a dangling link that may have led to a folder of documents."""
+    looks_like_a_folder = not _LETTERS.match(splitext(path)[1])
+    return kind is NodeKind.DANGLING and looks_like_a_folder and selection.enters(path)
+
+
+def _unlisted(folder: str, failure: OSError, error: ErrorOf) -> SourceError:
+    where = f"folder {shown(folder)!r}" if folder else "its folder"
+    return error(f"{where} cannot be listed: {reason(failure)}", folder)
 
 
 def reason(error: OSError) -> str:

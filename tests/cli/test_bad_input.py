@@ -54,6 +54,8 @@ CASES: list[tuple[str, str, str, ExitCode, str]] = [
         ExitCode.USAGE,
         "NO_SUCH_KEY is not set",
     ),
+    ("a collection name that is too long", '"docs"', f'"{"d" * 101}"', ExitCode.USAGE, "100 characters at most"),
+    ("a collection name that servers refuse", '"docs"', '"a:b"', ExitCode.USAGE, "made of letters, digits"),
     ("a state URL of no database", "sqlite:///state.db", "redis://localhost", ExitCode.USAGE, "redis"),
     (
         "a state folder that cannot be written",

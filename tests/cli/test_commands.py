@@ -237,6 +237,20 @@ def test_init_refuses_to_replace_a_configuration(indexed: Workspace) -> None:
     assert indexed.config.read_text() == before
 
 
+@pytest.mark.parametrize("name", ["a+b", "d" * 101, "a:b", "-a"])
+def test_init_refuses_a_name_that_no_index_can_have(workspace: Workspace, name: str) -> None:
+    outcome = workspace.ragwatch("init", "--source", "docs", f"--collection={name}", "--yes", "--directory", "new")
+    assert outcome.code == ExitCode.USAGE
+    assert "has 100 characters at most" in outcome.err
+    assert not (workspace.folder / "new").exists()
+
+
+@pytest.mark.parametrize("folder", ["_docs", "d" * 120, "a+b"])
+def test_init_makes_a_name_that_any_index_can_have(workspace: Workspace, folder: str) -> None:
+    (workspace.folder / folder).mkdir()
+    assert workspace.ragwatch("init", "--source", folder, "--yes", "--directory", "new").code == ExitCode.DONE
+
+
 @pytest.mark.parametrize("command", ["init", "doctor", "scan", "plan", "reindex", "status", "history", "demo"])
 def test_every_command_explains_itself(workspace: Workspace, command: str) -> None:
     outcome = workspace.ragwatch(command, "--help")

@@ -192,6 +192,7 @@ def test_nothing_is_deleted_or_switched_without_a_yes(aliased: Workspace) -> Non
             "bad.toml:2: chunker.max_tokens = 1",
         ),
         ("", ["--alias", "live", "--dry-run"], ExitCode.USAGE, "--alias stands alone"),
+        ("", ["--alias", "a+b"], ExitCode.USAGE, "a collection name is made of letters"),
         ("", ["--encoder", "new.toml", "--golden", "no.jsonl"], ExitCode.NOT_FOUND, "no file of golden queries"),
         ("", [], ExitCode.REFUSED, "nothing to migrate"),
         (

@@ -58,7 +58,7 @@ class MemorySource:
             return Gone(document_id)
         if isinstance(found, str):
             found = Document(self.name, document_id, found, self.markup)
-        return found if found.text.strip() else Unreadable(document_id, "empty")
+        return found
 
     def _stamp(self, document_id: str) -> str:
         if not self.stamps:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ragwatch.corpus.identity import Json
-from ragwatch.health.causes import AT_ONCE, CAUSE_OF, URGENT, Cause, implied_status
+from ragwatch.health.causes import AT_ONCE, CAUSE_OF, FACTS, URGENT, Cause, implied_status
 from ragwatch.health.findings import SEVERITY, Finding, Kind, Status
 from ragwatch.health.incidents import Observation, Problem
 from ragwatch.health.looks import Look
@@ -35,14 +35,20 @@ def causes(observations: Sequence[Observation]) -> set[str]:
 # --- findings --------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_of_finding_is_a_sign_of_something() -> None:
-    assert set(CAUSE_OF) == set(Kind) == set(SEVERITY)
+def test_every_kind_of_finding_is_a_sign_of_something_or_a_mere_fact() -> None:
+    assert set(CAUSE_OF) | FACTS == set(Kind) == set(SEVERITY)
+    assert not set(CAUSE_OF) & FACTS
+
+
+@pytest.mark.parametrize("kind", sorted(FACTS))
+def test_a_mere_fact_is_no_problem(kind: Kind) -> None:
+    assert problems(*seen("scan", findings=[finding(kind)], mode="deep")) == {}
 
 
 PROBED = (Kind.RETRIEVAL_WORSE, Kind.FORBIDDEN_RETRIEVED, Kind.EVIDENCE_GONE)
 
 
-@pytest.mark.parametrize("kind", sorted(Kind))
+@pytest.mark.parametrize("kind", sorted(set(Kind) - FACTS))
 def test_a_finding_of_any_kind_becomes_a_problem_with_evidence_and_a_command(kind: Kind) -> None:
     verb = "probe" if kind in PROBED else "audit" if kind is Kind.ENCODER_DRIFT else "scan"
     found = problems(*seen(verb, findings=[finding(kind)], mode="deep", decision="worse"))
@@ -53,7 +59,7 @@ def test_a_finding_of_any_kind_becomes_a_problem_with_evidence_and_a_command(kin
     assert problem.facts or kind is Kind.RETRIEVAL_WORSE
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.ENCODER_DRIFT, *PROBED}))
+@pytest.mark.parametrize("kind", sorted(set(Kind) - FACTS - {Kind.ENCODER_DRIFT, *PROBED}))
 def test_what_a_deep_scan_reports_a_later_one_can_say_is_gone(kind: Kind) -> None:
     (first,) = [one for one in seen("scan", findings=[finding(kind, "a.md")], mode="deep") if one.problems]
     assert first.problems[0].cause in causes(seen("scan", mode="deep"))

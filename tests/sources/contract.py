@@ -213,10 +213,10 @@ class SourceContract:
         assert [type(outcome) for outcome in subject.source.read(["a.md", "b.md"])] == [Gone, Document]
 
     @pytest.mark.parametrize("text", ["", "  \n\t\r\n"])
-    def test_empty_document_is_listed_and_unreadable(self, subject: Subject, text: str) -> None:
+    def test_empty_document_is_listed_and_a_document(self, subject: Subject, text: str) -> None:
         subject.put({"a.md": text})
         assert listed(subject.source).keys() == {"a.md"}
-        assert list(subject.source.read(["a.md"])) == [Unreadable("a.md", "empty")]
+        assert texts(subject.source, ["a.md"]) == {"a.md": ""}
         assert subject.source.present(["a.md"]) == {"a.md"}
 
     def test_unreadable_document_is_listed_present_and_explained(self, subject: Subject) -> None:

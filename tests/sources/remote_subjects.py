@@ -27,7 +27,7 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]
 
     def ls(self, path: str, detail: bool = True, **options: object) -> object:
         if self.refused and path.endswith(self.refused):
-            raise PermissionError(path)
+            raise OSError("connection lost")
         return super().ls(path, detail=detail, **options)
 
 

@@ -1,5 +1,6 @@
 """Every implementation of `Source` as a `Subject` of the contract suite."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -30,6 +31,11 @@ def wait_for_a_tick(folder: Path) -> None:
         clock.touch()
 
 
+def later() -> float:
+    """Say that it is a day later than it is: what was written now is older than a step of any clock."""
+    return time.time() + 86_400
+
+
 class FakeSubject(Subject):
     def __init__(self, *, stamps: bool = True) -> None:
         self.stamps = stamps
@@ -56,7 +62,7 @@ class LocalSubject(Subject):
         self.root = root
         self.monkeypatch = monkeypatch
         root.mkdir()
-        self.source = FileSource("docs", str(root), markup="plain")
+        self.source = FileSource("docs", str(root), markup="plain", clock=later)
 
     def put(self, texts: Mapping[str, str]) -> None:
         wait_for_a_tick(self.root.parent)
@@ -76,7 +82,7 @@ class LocalSubject(Subject):
 
         def failing(path: str) -> object:
             if path.endswith("sub"):
-                raise PermissionError(13, "Permission denied", path)
+                raise OSError(errno.ESTALE, "Stale file handle", path)
             return scandir(path)
 
         self.monkeypatch.setattr(os, "scandir", failing)
@@ -134,6 +140,7 @@ class SqliteSubject(Subject):
             id_column="slug",
             text_column="body",
             changed_at_column="changed" if changed_at else None,
+            clock=later,
         )
 
     def put(self, texts: Mapping[str, str]) -> None:
@@ -164,21 +171,28 @@ class PostgresSubject(Subject):
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.connection.execute("DROP TABLE IF EXISTS pages")
-        self.connection.execute('CREATE TABLE pages ("Slug" TEXT, body TEXT, changed TIMESTAMPTZ DEFAULT now())')
+        self.connection.execute('CREATE TABLE pages ("Slug" TEXT, body BYTEA, changed TIMESTAMPTZ DEFAULT now())')
         self.source = SqlSource(
-            "pages", url, "SELECT * FROM pages;", id_column="Slug", text_column="body", changed_at_column="changed"
+            "pages",
+            url,
+            "SELECT * FROM pages;",
+            id_column="Slug",
+            text_column="body",
+            changed_at_column="changed",
+            clock=later,
         )
 
     def put(self, texts: Mapping[str, str]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany('DELETE FROM pages WHERE "Slug" = %s', [(key,) for key in texts])
-            cursor.executemany("INSERT INTO pages VALUES (%s, %s)", list(texts.items()))
+            rows = [(key, text.encode()) for key, text in texts.items()]
+            cursor.executemany("INSERT INTO pages VALUES (%s, %s)", rows)
 
     def remove(self, document_id: str) -> None:
         self.connection.execute('DELETE FROM pages WHERE "Slug" = %s', (document_id,))
 
     def put_unreadable(self, document_id: str) -> None:
-        self.connection.execute("INSERT INTO pages VALUES (%s, NULL)", (document_id,))
+        self.connection.execute("INSERT INTO pages VALUES (%s, %s)", (document_id, b"\xff"))
 
     def break_listing(self) -> None:
         self.connection.execute("INSERT INTO pages VALUES (NULL, 'text')")
@@ -203,7 +217,7 @@ class JsonlSubject(Subject):
         self._write()
 
     def put_unreadable(self, document_id: str) -> None:
-        self.records[document_id] = None
+        self.records[document_id] = "binary \0"
         self._write()
 
     def break_listing(self) -> None:
@@ -224,7 +238,7 @@ class ParquetSubject(JsonlSubject):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.source = ParquetSource("records", str(folder / "part-*.parquet"))
+        self.source = ParquetSource("records", str(folder / "part-*.parquet"), clock=later)
 
     def break_listing(self) -> None:
         (self.path.parent / "part-2.parquet").write_bytes(b"PAR1 no more")

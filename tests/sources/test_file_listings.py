@@ -10,15 +10,16 @@ import pytest
 
 from ragwatch.corpus.document import Document
 from ragwatch.errors import SourceError
-from ragwatch.ports import Unreadable
+from ragwatch.ports import Gone, Unreadable
 from ragwatch.sources.files import FileSource
 from tests.sources.asking import ids, read, stamp
+from tests.sources.subjects import later
 
 
 def test_link_to_a_file_is_read_and_its_stamp_is_the_targets(root: Path, write: Callable[..., Path]) -> None:
     target = write("../target.txt", "before")
     (root / "link.md").symlink_to(target)
-    source = FileSource("docs", str(root))
+    source = FileSource("docs", str(root), clock=later)
     before = stamp(source, "link.md")
     target.write_text("behind")
     assert stamp(source, "link.md") != before
@@ -68,16 +69,18 @@ def test_dangling_link_to_a_document_is_unreadable_and_keeps_its_points(root: Pa
     assert read(source, "gone.md") == Unreadable("gone.md", "a link that leads nowhere")
 
 
-def test_dangling_link_that_may_be_a_folder_makes_the_listing_incomplete(
+def test_dangling_link_that_may_be_a_folder_costs_what_lay_behind_it_and_nothing_else(
     root: Path, write: Callable[..., Path]
 ) -> None:
     write("a.md")
     (root / "archive").symlink_to("/not/mounted/now")
     (root / "libx.so").symlink_to("/not/there/either")
     source = FileSource("docs", str(root))
-    with pytest.raises(SourceError, match="archive") as caught:
-        ids(source)
-    assert "exclude 'archive'" in caught.value.hint
+    assert ids(source) == ["a.md", "archive"]
+    assert source.present(["archive", "archive/2024/b.md", "a.md", "c.md"]) == {"archive", "archive/2024/b.md", "a.md"}
+    reason = "the link 'archive' leads nowhere, and what lay behind it may be documents"
+    asked = ["archive", "archive/2024/b.md", "c.md"]
+    assert list(source.read(asked)) == [*(Unreadable(key, reason) for key in asked[:2]), Gone("c.md")]
     assert ids(FileSource("docs", str(root), exclude=["archive"])) == ["a.md"]
 
 
@@ -122,8 +125,38 @@ class FailingFolder:
 
 
 @pytest.mark.parametrize("after", [0, 1])
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ENOENT, errno.ESTALE])
-def test_folder_that_cannot_be_listed_to_its_end_is_never_skipped(
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_folder_that_cannot_be_listed_to_its_end_costs_what_lies_in_it_and_nothing_else(
+    root: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, after: int, code: int
+) -> None:
+    for name in ["a.md", "sub/b.md", "sub/deep/c.md", "z/d.md"]:
+        write(name)
+    monkeypatch.setattr(os, "scandir", FailingFolder("sub", OSError(code, os.strerror(code)), after=after))
+    source = FileSource("docs", str(root))
+    assert ids(source) == ["a.md", "sub", "z/d.md"]
+    assert source.present(["sub/gone.md", "sub/deep/gone.md", "z/gone.md"]) == {"sub/gone.md", "sub/deep/gone.md"}
+    for document_id in ("sub", "sub/gone.md"):
+        found = read(source, document_id)
+        assert isinstance(found, Unreadable)
+        assert found.reason.startswith("'sub' cannot be looked at: ")
+
+
+def test_folder_that_vanishes_while_it_is_listed_is_gone(
+    root: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("sub/b.md")
+    error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    monkeypatch.setattr(os, "scandir", FailingFolder("sub", error, after=0))
+    source = FileSource("docs", str(root))
+    assert ids(source) == ["sub"]
+    path.unlink()
+    path.parent.rmdir()
+    assert list(source.read(["sub", "sub/b.md"])) == [Gone("sub"), Gone("sub/b.md")]
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EMFILE])
+def test_trouble_of_the_whole_file_system_ends_the_listing(
     root: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, after: int, code: int
 ) -> None:
     for name in ["a.md", "sub/b.md", "sub/c.md", "z/d.md"]:
@@ -165,18 +198,20 @@ def test_root_that_is_a_file_raises(root: Path, write: Callable[..., Path]) -> N
         ids(FileSource("docs", str(write("a.md"))))
 
 
-def test_question_that_cannot_be_answered_raises(
+def test_question_that_cannot_be_answered_is_never_answered_with_no(
     root: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("sub/a.md")
-    stat = os.stat
+    stat, code = os.stat, errno.EACCES
 
     def refusing(path: Any, **more: Any) -> os.stat_result:
         if str(path).endswith("a.md"):
-            raise PermissionError(errno.EACCES, "Permission denied")
+            raise OSError(code, os.strerror(code))
         return stat(path, **more)
 
     source = FileSource("docs", str(root))
     monkeypatch.setattr(os, "stat", refusing)
+    assert source.present(["sub/a.md"]) == {"sub/a.md"}, "what cannot be looked at may be there"
+    code = errno.ESTALE
     with pytest.raises(SourceError, match="cannot be said"):
         source.present(["sub/a.md"])

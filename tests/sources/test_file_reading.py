@@ -43,7 +43,7 @@ def test_trouble_of_the_whole_source_is_no_documents_fault(
 
 
 def _raising(error: OSError) -> Callable[..., object]:
-    def refuse(*_: object) -> object:
+    def refuse(*_: object, **__: object) -> object:
         raise error
 
     return refuse

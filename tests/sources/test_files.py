@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from ragwatch.corpus.document import Document
-from ragwatch.ports import Gone
+from ragwatch.ports import Gone, Unreadable
 from ragwatch.sources import files
 from ragwatch.sources.files import FileSource
+from ragwatch.sources.local_tree import LocalTree
+from ragwatch.sources.trees import NodeKind
 from tests.sources.asking import ids, read, stamp
-from tests.sources.subjects import wait_for_a_tick
+from tests.sources.subjects import later, wait_for_a_tick
 
 
 def test_all_supported_formats_are_listed_by_default(root: Path, write: Callable[..., Path]) -> None:
@@ -70,11 +72,29 @@ def test_folder_named_like_a_document_is_none(root: Path, write: Callable[..., P
     assert read(source, "book.md") == Gone("book.md")
 
 
-def test_pipes_are_not_documents(root: Path) -> None:
+def test_pipes_and_devices_are_named_and_never_opened(root: Path, write: Callable[..., Path]) -> None:
     os.mkfifo(root / "pipe.md")
+    os.mkfifo(root / "pipe.png")
+    (root / "device.md").symlink_to("/dev/zero")
+    (root / "link.md").symlink_to("pipe.md")
+    write("a.md")
     source = FileSource("docs", str(root))
-    assert ids(source) == []
-    assert read(source, "pipe.md") == Gone("pipe.md")
+    assert ids(source) == ["a.md", "device.md", "link.md", "pipe.md"]
+    reason = "a pipe, a socket or a device, not a file"
+    odd = ["device.md", "link.md", "pipe.md"]
+    assert list(source.read(odd)) == [Unreadable(key, reason) for key in odd]
+    assert source.present([*odd, "pipe.png"]) == set(odd)
+
+
+def test_what_became_a_pipe_since_it_was_looked_at_is_not_waited_for(
+    root: Path, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(root / "a.md")
+    kind = LocalTree.kind
+    found = [NodeKind.FILE]
+    monkeypatch.setattr(LocalTree, "kind", lambda tree, path: found.pop() if found else kind(tree, path))
+    assert isinstance(read(FileSource("docs", str(root)), "a.md"), Unreadable)
+    assert found == []
 
 
 def test_local_file_url_is_a_local_path(root: Path, write: Callable[..., Path]) -> None:
@@ -103,7 +123,7 @@ def test_case_insensitive_file_system_has_one_spelling(
 
 def test_stamp_sees_a_replacement_of_equal_size_and_time(root: Path, write: Callable[..., Path]) -> None:
     path = write("a.md", "before")
-    source = FileSource("docs", str(root))
+    source = FileSource("docs", str(root), clock=later)
     found = path.stat()
     before = stamp(source, "a.md")
     wait_for_a_tick(root.parent)
@@ -116,7 +136,7 @@ def test_stamp_sees_a_replacement_of_equal_size_and_time(root: Path, write: Call
 def test_stamp_sees_that_a_file_became_readable(root: Path, write: Callable[..., Path]) -> None:
     path = write("a.md")
     path.chmod(0)
-    source = FileSource("docs", str(root))
+    source = FileSource("docs", str(root), clock=later)
     before = stamp(source, "a.md")
     wait_for_a_tick(root.parent)
     path.chmod(0o644)
@@ -128,7 +148,9 @@ def test_stamp_changes_with_the_settings_that_shape_the_text(
     root: Path, write: Callable[..., Path], settings: dict[str, Any]
 ) -> None:
     write("a.txt")
-    assert stamp(FileSource("docs", str(root), **settings), "a.txt") != stamp(FileSource("docs", str(root)), "a.txt")
+    assert stamp(FileSource("docs", str(root), clock=later, **settings), "a.txt") != stamp(
+        FileSource("docs", str(root), clock=later), "a.txt"
+    )
 
 
 def test_stamp_changes_with_the_converter(
@@ -137,7 +159,7 @@ def test_stamp_changes_with_the_converter(
     """A document that was unreadable for want of an extra is read again once the extra is there."""
     write("a.pdf")
     write("a.md")
-    before = {entry.id: entry.stamp for entry in FileSource("docs", str(root)).entries()}
+    before = {entry.id: entry.stamp for entry in FileSource("docs", str(root), clock=later).entries()}
     monkeypatch.setattr(files, "extraction_version", lambda form: "upgraded" if form == "pdf" else "x")
-    after = {entry.id: entry.stamp for entry in FileSource("docs", str(root)).entries()}
+    after = {entry.id: entry.stamp for entry in FileSource("docs", str(root), clock=later).entries()}
     assert before["a.pdf"] != after["a.pdf"]

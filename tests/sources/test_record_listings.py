@@ -1,5 +1,8 @@
 """JSON Lines and Parquet: what makes a listing incomplete, and how positions are trusted."""
 
+import json
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +11,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from ragwatch.corpus.document import Document
 from ragwatch.errors import SourceError
-from ragwatch.ports import Gone
+from ragwatch.ports import Gone, Unreadable
 from ragwatch.sources.jsonl import JsonLines
+from ragwatch.sources.limits import Limits
 from ragwatch.sources.records import JsonlSource, ParquetSource
-from tests.sources.asking import ids, jsonl, texts, write_parquet
+from tests.sources.asking import ids, jsonl, stamp, texts, write_parquet
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,7 @@ def test_record_that_cannot_be_told_is_named_by_line(write_lines: Callable[..., 
     seen: list[str] = []
     with pytest.raises(SourceError, match=fact) as caught:
         seen.extend(entry.id for entry in jsonl(path).entries())
-    assert seen == ["a"]
+    assert seen == ["a", "z"], "one bad line keeps no other back"
     assert "a.jsonl" in caught.value.hint
 
 
@@ -142,3 +146,85 @@ def test_two_ids_of_one_hash_are_told_apart(write_lines: Callable[..., Path], mo
     source = jsonl(write_lines("a.jsonl", {"id": "a", "text": "A"}, {"id": "b", "text": "B"}))
     assert ids(source) == ["a", "b"]
     assert texts(source, ["b", "a"]) == ["B", "A"]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_back(write_lines: Callable[..., Path], tmp_path: Path) -> None:
+    write_lines("a.jsonl", {"id": "a", "text": "A"})
+    write_lines("z.jsonl", {"id": "z", "text": "Z"})
+    (tmp_path / "link.jsonl").symlink_to("nowhere.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    source, seen = jsonl(tmp_path), list[str]()
+    with pytest.raises(SourceError, match=r"link\.jsonl cannot be read.*and 1 more such fault"):
+        seen.extend(entry.id for entry in source.entries())
+    assert seen == ["a", "z"]
+    assert texts(jsonl(tmp_path), ["a", "z"]) == ["A", "Z"]
+    assert source.present(["z", "a"]) == {"a", "z"}
+    with pytest.raises(SourceError, match=r"link\.jsonl"):
+        source.present(["a", "was in the other file"])
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(SourceError, match="is no file"):
+        ids(jsonl(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize("field", ["meta.id", "$.meta.id", "meta/id"])
+def test_an_id_inside_of_the_record_is_refused_with_the_rule(write_lines: Callable[..., Path], field: str) -> None:
+    path = write_lines("a.jsonl", {"meta": {"id": "a"}, "text": "A"})
+    with pytest.raises(SourceError, match="is nested; a record's id stands at its top level"):
+        ids(jsonl(path, id_field=field))
+
+
+def test_a_name_with_a_dot_is_a_name(write_lines: Callable[..., Path]) -> None:
+    assert ids(jsonl(write_lines("a.jsonl", {"meta.id": "a", "text": "A"}), id_field="meta.id")) == ["a"]
+
+
+# -- long records -------------------------------------------------------------------------------------------------
+
+
+def long_record(**fields: object) -> str:
+    return json.dumps({**fields, "text": "long " * 100})
+
+
+def test_a_record_that_is_too_long_is_one_unreadable_document(write_lines: Callable[..., Path]) -> None:
+    path = write_lines("a.jsonl", {"id": "a", "text": "A"}, long_record(n=1, id="b"), {"id": "c", "text": "C"})
+    source = jsonl(path, limits=Limits(record_bytes=100))
+    assert ids(source) == ["a", "b", "c"]
+    assert list(source.read(["b"])) == [Unreadable("b", "too large: 100 bytes is the limit")]
+    assert texts(source, ["a", "c"]) == ["A", "C"]
+
+
+def test_a_record_whose_id_stands_behind_the_limit_is_named_by_its_line(write_lines: Callable[..., Path]) -> None:
+    path = write_lines("a.jsonl", {"id": "a", "text": "A"}, '{"text": "' + "long " * 100 + '", "id": "b"}', {"id": "c"})
+    seen: list[str] = []
+    with pytest.raises(SourceError, match=r"a\.jsonl:2 the id in field 'id' does not stand in the first 100 bytes"):
+        seen.extend(entry.id for entry in jsonl(path, limits=Limits(record_bytes=100)).entries())
+    assert seen == ["a", "c"]
+
+
+def test_stamp_of_a_long_record_is_all_of_it(write_lines: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_lines("a.jsonl", long_record(id="b", n=1), {"id": "c", "text": "C"})
+    before = stamp(jsonl(path, limits=Limits(record_bytes=100)), "b")
+    assert stamp(jsonl(path, limits=Limits(record_bytes=100)), "b") == before
+    assert stamp(jsonl(path, limits=Limits(record_bytes=101)), "b") != before
+    path.write_bytes(path.read_bytes().replace(b'long "', b'last "'))
+    assert stamp(jsonl(path, limits=Limits(record_bytes=100)), "b") != before
+
+
+def test_no_more_of_a_record_is_held_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"id": "a", "text": "')
+        for _ in range(60):
+            file.write(b"long " * 200_000)
+        file.write(b'"}\n{"id": "b", "text": "B"}\n')
+    source = jsonl(path, limits=Limits(record_bytes=100_000))
+    tracemalloc.start()
+    try:
+        assert ids(source) == ["a", "b"]
+        assert isinstance(next(source.read(["a"])), Unreadable)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000

@@ -92,8 +92,6 @@ def test_fields_become_title_and_metadata(write_lines: Callable[..., Path]) -> N
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (None, "empty"),
-        (" ", "empty"),
         (["x"], "'text' holds list, not text"),
         ("a\0", "binary: NUL character at offset 1"),
         ("\ud800", "not text: surrogate U+D800 at offset 0"),
@@ -105,8 +103,9 @@ def test_record_without_text_is_unreadable(write_lines: Callable[..., Path], tex
     assert list(source.read(["a"])) == [Unreadable("a", reason)]
 
 
-def test_missing_text_is_unreadable(write_lines: Callable[..., Path]) -> None:
-    assert list(jsonl(write_lines("a.jsonl", {"id": "a"})).read(["a"])) == [Unreadable("a", "empty")]
+def test_a_record_that_lacks_the_field_is_unreadable_and_null_is_no_text(write_lines: Callable[..., Path]) -> None:
+    source = jsonl(write_lines("a.jsonl", {"id": "a"}, {"id": "b", "text": None}))
+    assert list(source.read(["a", "b"])) == [Unreadable("a", "it has no field 'text'"), Document("r", "b", "")]
 
 
 def test_byte_order_mark_blank_lines_and_windows_line_ends(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from ragwatch.corpus.document import Document
 from ragwatch.errors import ConfigError, MissingExtraError, SourceError
+from ragwatch.ports import Unreadable
 from ragwatch.sources.files import FileSource
 from tests.sources.asking import ids, read, stamp
 
@@ -99,8 +100,9 @@ def test_links_that_a_backend_lists_as_such_are_not_passed_over() -> None:
     source = FileSource("docs", "linked://r")
     assert ids(source) == ["link.md"]
     system.pipe_file("/r/link-to-folder/a.md", b"text")
-    with pytest.raises(SourceError, match="'link-to-folder' cannot be followed"):
-        ids(source)
+    assert ids(source) == ["link-to-folder", "link.md"]
+    assert isinstance(read(source, "link-to-folder"), Unreadable)
+    assert source.present(["link-to-folder/a.md"]) == {"link-to-folder/a.md"}
     assert ids(FileSource("docs", "linked://r", exclude=["link-to-folder"])) == ["link.md"]
     system.rm("/r", recursive=True)
 

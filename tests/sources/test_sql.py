@@ -71,8 +71,6 @@ def test_title_falls_back_to_the_first_heading(path: Path, source: SqlSource, ex
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "empty"),
-        (" ", "empty"),
         (5, "'text' holds int, not text"),
         ("a\0b", "binary: NUL character at offset 1"),
         (b"caf\xe9", "not UTF-8: byte 0xe9 at offset 3"),
@@ -84,6 +82,11 @@ def test_row_without_text_is_unreadable(
     execute("INSERT INTO t (id, text) VALUES ('a', ?)", (value,))
     assert ids(source) == ["a"]
     assert list(source.read(["a"])) == [Unreadable("a", reason)]
+
+
+def test_row_whose_text_is_null_is_a_document_without_text(source: SqlSource, execute: Callable[..., None]) -> None:
+    execute("INSERT INTO t (id) VALUES ('a')")
+    assert documents(source, "a") == [Document("db", "a", "")]
 
 
 def test_badly_encoded_text_is_one_unreadable_row(source: SqlSource, execute: Callable[..., None]) -> None:

@@ -89,3 +89,17 @@ def test_postgres_transaction_is_over_while_the_caller_works(
 def test_query_is_taken_as_it_stands(postgres_database: str, literal: str) -> None:
     source = SqlSource("db", postgres_database, f"SELECT 1::int AS id, '{literal}' AS text WHERE 5 % 3 = 2;")
     assert [document.text for document in documents(source, "1")] == [literal]
+
+
+def test_a_date_beyond_every_calendar_costs_nothing(postgres: psycopg.Connection[Any], postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE d (id TEXT, text TEXT, at TIMESTAMPTZ, day DATE)")
+    postgres.execute(
+        "INSERT INTO d VALUES ('a', 'A', 'infinity', '0044-03-15 BC'), ('b', 'B', '2026-01-01', '2026-01-01')"
+    )
+    source = SqlSource(
+        "db", postgres_database, "SELECT * FROM d", metadata_columns=["at", "day"], changed_at_column="at"
+    )
+    assert ids(source) == ["a", "b"]
+    first, second = documents(source, "a", "b")
+    assert first.metadata == {"at": "infinity", "day": "0044-03-15 BC"}
+    assert second.metadata["day"] == "2026-01-01"
