@@ -176,7 +176,8 @@ def test_beyond_loopback_it_warns_and_answers_to_its_own_names_only(indexed: Wor
     indexed.configure(f'listen = "127.0.0.1:{port}"', f'listen = "0.0.0.0:{port}"')
     with daemon(indexed.folder, port) as running:
         running.ready()
-        eventually(lambda: "whoever reaches this address reads the status page and the metrics" in running.said)
+        warning = "whoever reaches this address reads the status page and the metrics"
+        eventually(lambda: warning in running.said, "nobody is warned")
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": "rebound.example"})
         with pytest.raises(urllib.error.HTTPError, match="421"):
             urllib.request.urlopen(asked, timeout=PATIENCE_S)

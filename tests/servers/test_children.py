@@ -87,6 +87,7 @@ def test_a_child_begins_as_from_a_terminal() -> None:
         with start_child(
             [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"], stdout=-1
         ) as child:
+            assert child.stdout is not None
             assert child.stdout.readline() == b"1\n"
             child.send_signal(signal.SIGINT)
             assert child.wait(60) != 0
