@@ -428,7 +428,21 @@ def check(case: Case) -> list[str]:
     healthy = not aside and not foreign
     if (after.status is Status.HEALTHY) is not healthy or not after.balance.balanced:
         problems.append(f"after the repair: {after.status}, {after.balance.to_json()}")
+    _check_broken_listing(case, problems)
     return problems
+
+
+def _check_broken_listing(case: Case, problems: list[str]) -> None:
+    """A source whose listing breaks: the sums come out, nothing is healthy, and nothing of the source is deleted."""
+    source = case.rng.choice(case.sources)
+    source.break_after = case.rng.randint(0, max(1, len(source.documents)))
+    for deep in (False, True):
+        report = case.scan(deep=deep)
+        if not report.balance.balanced or report.status is Status.HEALTHY or report.complete:
+            problems.append(f"a broken listing: {report.status}, {report.balance.to_json()}")
+        if report.plan.totals.delete:
+            problems.append(f"a broken listing deletes: {[change.document for change in report.plan.changes]}")
+    source.break_after = None
 
 
 def _of_documents(case: Case, keys: set[str]) -> set[str]:
