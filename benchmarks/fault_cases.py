@@ -34,7 +34,7 @@ class Case:
     ends: int = 0
     """Exit code of the repair. 0: the index then equals a fresh build. Else something is still set aside."""
     stays: int | None = None
-    """Exit code of a scan after that, where it is not that of the repair: what is somebody else's stays, and is told."""
+    """Exit code of a scan after that, where it is not that of the repair: what is somebody else's stays."""
 
 
 # -- points ------------------------------------------------------------------------------------------------------------
@@ -303,6 +303,11 @@ def _state_lost(world: World) -> None:
         path.unlink()
 
 
+def _state_lost_and_a_document(world: World) -> None:
+    _state_lost(world)
+    (world.docs / "refunds.md").unlink()
+
+
 def _state_garbage(world: World) -> None:
     _state_lost(world)
     (world.folder / "state.db").write_bytes(b"this is no database" * 100)
@@ -319,7 +324,7 @@ STATE = [
     Case(
         "state",
         "the state database lost, and a document removed meanwhile",
-        lambda w: (_state_lost(w), (w.docs / "refunds.md").unlink()) and None,  # type: ignore[func-returns-value]
+        _state_lost_and_a_document,
         LOOKS,
     ),
     Case("state", "the state database is garbage", _state_garbage, LOOKS, mend=_state_lost),

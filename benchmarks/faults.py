@@ -1,11 +1,11 @@
 """Every kind of fault that we know, on a real Qdrant server: what is said, with which exit code, and is anything lost?
 
-    python benchmarks/faults.py [--server 1.17.0] [--group endpoint] [--match TEXT] [--write docs/operations.md]
+    python benchmarks/faults.py [--server 1.17.0] [--group endpoint] [--match TEXT] [--write docs/faults.md]
 
-For each fault: a collection in order; the fault; commands while it is there; the cause mended; a repair. The exit code is
-1 if any command was green (exit 0) while the index was not what the sources say, if any document that was served and
-still exists was served no more, or if the end is not as declared: the index equal to a fresh build (read and compared by
-Qdrant's own client), or something still named as set aside.
+For each fault: a collection in order; the fault; commands while it is there; the cause mended; a repair. The exit code
+is 1 if any command was green (exit 0) while the index was not what the sources say, if any document that was served
+and still exists was served no more, or if the end is not as declared: the index equal to a fresh build (read and
+compared by Qdrant's own client), or something still named as set aside.
 """
 
 import argparse
