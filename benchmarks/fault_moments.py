@@ -178,6 +178,8 @@ FATES = (
     ("half of the answer", CUT, True),
 )
 FOREVER = 10**6
+A_WHILE = 5
+"""Requests that are answered "later", which is waited out for minutes."""
 
 
 def server_cases(proxy: FaultProxy) -> list[Case]:
@@ -189,10 +191,11 @@ def server_cases(proxy: FaultProxy) -> list[Case]:
             cases.append(
                 Case("server", name, _proxied(proxy, fate, nth=nth, after=after), (REPAIR, ("scan",)), mend=_direct)
             )
-        name = f"every write from the third on: {words}"
-        inject = _proxied(proxy, fate, nth=3, more=FOREVER, after=after)
+        most, which = (A_WHILE, "six") if "429" in words else (FOREVER, "every")
+        name = f"{which} write from the third on: {words}"
+        inject = _proxied(proxy, fate, nth=3, more=most, after=after)
         cases.append(Case("server", name, inject, (REPAIR, ("scan",)), mend=_direct))
-        name = f"every read: {words}"
-        inject = _proxied(proxy, fate, more=FOREVER, after=after, reads=True)
+        name = f"{which} read: {words}"
+        inject = _proxied(proxy, fate, more=most, after=after, reads=True)
         cases.append(Case("server", name, inject, (("scan",), REPAIR), mend=_direct))
     return cases
