@@ -260,7 +260,7 @@ DOCUMENTS = [
     Case("documents", "added", lambda w: w.write("new.md", page("news")), LOOKS),
     Case("documents", "removed", lambda w: (w.docs / "refunds.md").unlink(), LOOKS),
     Case("documents", "renamed", _rename, LOOKS),
-    Case("documents", "emptied", _write("refunds.md", ""), (*LOOKS, REPAIR), ends=3),
+    Case("documents", "emptied", _write("refunds.md", ""), (*LOOKS, REPAIR)),
     Case("documents", "not text", _write("refunds.md", b"\x00\x01\xff\xfe" * 64), (*LOOKS, REPAIR), ends=3),
     Case(
         "documents",

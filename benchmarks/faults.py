@@ -91,8 +91,9 @@ def _judge_end(verdict: Verdict, place: World) -> None:
 
 
 def _lost(served: set[str], place: World) -> set[str]:
-    """Documents that were served, still exist, and are served no more."""
-    here = {str(path.relative_to(place.docs)) for path in place.docs.rglob("*") if path.is_file()}
+    """Documents that were served, still hold something, and are served no more."""
+    files = (path for path in place.docs.rglob("*") if path.is_file() and path.stat().st_size)
+    here = {str(path.relative_to(place.docs)) for path in files}
     return (served & here) - place.served()
 
 
