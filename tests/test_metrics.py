@@ -133,7 +133,7 @@ def _status_of(one: Exposed, now: datetime) -> str:
 
 def test_what_measured_nothing_is_no_measurement(state: MemoryState) -> None:
     assert value(samples(state), "measured", verb="probe") == 1
-    ran(state, "job:probe", {"job": "probe"}, outcome="not_measured", ago=5)
+    ran(state, "job:probe", {"job": "probe"}, outcome="not_measured", ago=0)
     assert value(samples(state), "measured", verb="probe") == 0
     assert value(samples(state), "job_runs_total", job_name="probe", outcome="not_measured") == 1
 

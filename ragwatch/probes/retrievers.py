@@ -157,7 +157,7 @@ class HttpRetriever:
             with deadline:
                 asked = {"query": query, "k": k}
                 answer = self._client.post(self._url, json=asked, extensions={"trace": deadline.trace})
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = f"within {self._timeout:g} s" if deadline.over else f"({type(error).__name__})"
             raise RetrieverError(f"{where} did not answer {why}") from None
         if deadline.over:

@@ -22,6 +22,8 @@ def is_web_address(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
+        # Raises where a part of the name is empty or too long, as the client would when it connects.
+        (parts.hostname or "").encode("idna")
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

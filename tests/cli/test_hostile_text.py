@@ -183,7 +183,9 @@ def test_no_command_lets_text_act(hostile: Workspace) -> None:
 
 
 def test_what_a_server_says_does_not_act(hostile: Workspace) -> None:
-    with Receiver(always=Say(400, json.dumps({"status": {"error": EVIL + FORGED}}))).running() as server:
+    who = json.dumps({"title": "qdrant - vector search engine", "version": "1.17.1"})
+    evil = Say(400, json.dumps({"status": {"error": EVIL + FORGED}}))
+    with Receiver(always=lambda asked: Say(200, who) if asked.path == "/" else evil).running() as server:
         hostile.configure('path = "index"', f'url = "{server.url}"\ntimeout_s = 2')
         outcome = hostile.ragwatch("scan")
     assert outcome.code != 0

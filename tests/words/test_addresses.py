@@ -16,7 +16,7 @@ def test_addresses(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "host", "ftp://host", "http://", "http://a:0", "http://a:99999", "http://[::1", "http://a b", "http://a\0b/",
-     "http://a/\x1b", "http://a/\u202e", "http://a\n", "sqlite:///x"],
+     "http://a/\x1b", "http://a/\u202e", "http://a\n", "sqlite:///x", "http://a..b/", f"http://{'a' * 64}.example/"],
 )  # fmt: skip
 def test_what_is_no_address_of_the_web(url: str) -> None:
     assert not is_web_address(url)
