@@ -14,6 +14,11 @@ from hypothesis import HealthCheck, settings
 from tests.servers.qdrant import OLD, QdrantServer, given_server, running_qdrant
 from tests.servers.writes import RESTARTED, kinds_of
 
+# Before numpy and torch are loaded, here and in child processes. Tests run as many at a time as there are cores; more
+# threads would only wait for each other, and busily: a query takes seven times as long to encode.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 pytest_plugins = ("tests.leaks",)
 PARTS = ("collections", "hybrid", "reads", "writes")
 pytest.register_assert_rewrite(*(f"tests.stores.contract_{part}" for part in PARTS))

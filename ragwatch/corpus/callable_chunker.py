@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from ragwatch.corpus.document import Chunk, Document, TokenCounter
 from ragwatch.corpus.identity import Json, digest_json, normalise
 from ragwatch.errors import ConfigError
+from ragwatch.patience import CALL_SECONDS, TookTooLongError, call_within
 
 _VERSION = 1
 
@@ -75,10 +76,20 @@ class CallableChunker:
         return 0
 
     def split(self, document: Document, count_tokens: TokenCounter) -> list[Chunk]:  # noqa: ARG002
-        """Return the splitter's chunks. Tokens are not counted: sizes are the splitter's own business."""
+        """Return the splitter's chunks. Tokens are not counted: sizes are the splitter's own business.
+
+        Raises `ConfigError` where it returns something else, or does not return (see `ragwatch.patience`).
+        """
         if not document.text.strip():
             return []
-        chunks = [_chunk(result, self.import_name) for result in self._results(document)]
+        try:
+            results = call_within(CALL_SECONDS, self._results, document)
+        except TookTooLongError:
+            raise ConfigError(
+                f"{self.import_name} was not done with document {document.key} within {CALL_SECONDS:g} s",
+                hint="Call it with that document alone, or leave the document out.",
+            ) from None
+        chunks = [_chunk(result, self.import_name) for result in results]
         return [chunk for chunk in chunks if normalise(chunk.text)]
 
     def _results(self, document: Document) -> list[object]:

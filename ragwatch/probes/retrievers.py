@@ -13,6 +13,7 @@ from ragwatch.errors import ConfigError, EncoderInputError, RagwatchError, Retri
 from ragwatch.http.deadline import Deadline
 from ragwatch.index.points import Vectors, labels_of, text_of
 from ragwatch.index.spec import Layout
+from ragwatch.patience import CALL_SECONDS, TookTooLongError, call_within
 from ragwatch.ports import Encoder, Fusion, Hit, Hybrid, Passage, Scalar, Store, encode_each
 from ragwatch.words.addresses import Redactor, is_web_address, public_address
 from ragwatch.words.json_text import parse_json
@@ -118,7 +119,9 @@ class CallableRetriever:
 
     def retrieve(self, query: str, k: int) -> list[Passage]:
         try:
-            answer = self._call(query, k)
+            answer = call_within(CALL_SECONDS, self._call, query, k)
+        except TookTooLongError:
+            raise RetrieverError(f"{self._target} was not done within {CALL_SECONDS:g} s") from None
         # The user's program may raise anything, and may try to end the process; each call is counted as failed.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             raise RetrieverError(f"{self._target} raised {type(error).__name__}: {error}") from None

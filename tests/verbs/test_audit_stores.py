@@ -34,8 +34,11 @@ HANDBOOK = Path(__file__).parents[2] / "fixtures" / "handbook" / "v1"
 INT8 = models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True))
 
 
+PAGES = 60
+
+
 def _pages() -> dict[str, str]:
-    return {f"{number}.md": page(number) for number in range(150)}
+    return {f"{number}.md": page(number) for number in range(PAGES)}
 
 
 @pytest.fixture(
@@ -66,7 +69,7 @@ def test_the_stores_own_rounding_is_no_difference(kept_otherwise: tuple[Store, D
     pipeline = replace(bench.pipeline, distance=distance)
     assert reindex(pipeline, limits=NO_LIMITS, holder="test").verified
     report = audit(pipeline, EVERYTHING)
-    assert (report.audited, report.wrong, report.precise, report.unknown) == (150, 0, 0, 0)
+    assert (report.audited, report.wrong, report.precise, report.unknown) == (PAGES, 0, 0, 0)
     store.upsert([replace(point, vector=-vector_of(point)) for point in points_of(bench)[:3]])
     assert audit(pipeline, EVERYTHING).wrong == 3
 
@@ -75,7 +78,7 @@ def test_a_uniform_sample_of_a_server_is_audited(server_store: Store) -> None:
     bench = Bench(server_store, _pages())
     assert bench.reindex().verified
     report = audit(bench.pipeline, AuditRequest(size=50))
-    assert (report.audited, report.population, report.wrong) == (50, 150, 0)
+    assert (report.audited, report.population, report.wrong) == (50, PAGES, 0)
 
 
 @pytest.mark.parametrize("distance", [Distance.DOT, Distance.EUCLID])
@@ -93,14 +96,16 @@ def test_a_dropped_normalisation_is_found_where_norms_count(distance: Distance) 
 # -- a real encoder --------------------------------------------------------------------------------------------
 
 
-def _minilm(**settings: object) -> SentenceTransformerEncoder:
-    return SentenceTransformerEncoder(SentenceTransformerSettings(model="all-MiniLM-L6-v2", **settings))  # type: ignore[arg-type]
+def _minilm(batch_size: int = 4, **settings: object) -> SentenceTransformerEncoder:
+    """Small batches: on a processor, texts that are filled up to the longest of theirs cost more than they save."""
+    chosen = SentenceTransformerSettings(model="all-MiniLM-L6-v2", batch_size=batch_size, **settings)  # type: ignore[arg-type]
+    return SentenceTransformerEncoder(chosen)
 
 
 @pytest.fixture(scope="module")
 def real() -> Pipeline:
     """Some of the handbook's policies, indexed by all-MiniLM-L6-v2."""
-    source = FileSource("docs", str(HANDBOOK / "policies"))
+    source = FileSource("docs", str(HANDBOOK / "policies"), include=["[a-p]*"])
     store = MemoryStore()
     made = Pipeline("docs", (source,), SectionChunker(), _minilm(), store, MemoryState(), lambda: START)
     assert reindex(made, limits=NO_LIMITS, holder="test").verified
@@ -116,7 +121,7 @@ def _written_by(pipeline: Pipeline, vectors: Vectors, points: list[StoredPoint])
 
 
 def test_another_batch_size_is_no_difference(real: Pipeline) -> None:
-    for batch_size in (1, 7, 64):
+    for batch_size in (1, 64):
         report = audit(replace(real, encoder=_minilm(batch_size=batch_size)), EVERYTHING)
         assert (report.wrong, report.precise) == (0, 0)
 

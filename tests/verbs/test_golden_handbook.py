@@ -50,7 +50,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         "handbook",
         (FileSource("handbook", str(HANDBOOK / "v2")),),
         SectionChunker(),
-        SentenceTransformerEncoder(SentenceTransformerSettings(device="cpu")),
+        SentenceTransformerEncoder(SentenceTransformerSettings(device="cpu", batch_size=4)),
         store,
         MemoryState(),
         lambda: START,
