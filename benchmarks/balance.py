@@ -27,7 +27,8 @@ from ragwatch.ports import Store
 from ragwatch.stores import open_store
 from tests.fakes.memory_store import MemoryStore
 from tests.servers.qdrant import running_qdrant
-from tests.verbs.random_cases import FAULTS, run
+from tests.verbs.random_cases import run
+from tests.verbs.random_faults import FAULTS
 
 SHOWN = 10
 Maker = Callable[[Layout], Store]

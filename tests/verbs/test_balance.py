@@ -21,7 +21,8 @@ from ragwatch.stores import open_store
 from tests.fakes.memory_source import MemorySource
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench
-from tests.verbs.random_cases import FAULTS, build, check, run, spoil
+from tests.verbs.random_cases import build, check, run, spoil
+from tests.verbs.random_faults import FAULTS
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 4))
