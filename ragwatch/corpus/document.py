@@ -69,8 +69,8 @@ def unstorable(document: Document) -> str:
     """Return why this document is not to be stored ("" if it is).
 
     A pointer stands for text that is not here; indexed, it would replace what it stands for. JSON and UTF-8 have no
-    lone surrogates, no NaN and no infinity; stores keep integers of 64 bits, and refuse what is nested too deeply or too
-    large; one such value must cost its own document, not the whole batch.
+    lone surrogates, no NaN and no infinity; stores keep integers of 64 bits, and refuse what is nested too deeply or
+    too large; one such value must cost its own document, not the whole batch.
     """
     if reason := pointer_reason(document.text):
         return reason
