@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Where there is no GPU, the CPU build of torch is enough; see "torch without a GPU" in the README.
 TORCH := torch==2.13.0
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check lint types suite bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,14 +28,22 @@ $(VENV)/.bench: $(VENV)/.test pyproject.toml
 demo: $(VENV)/.demo
 	$(BIN)/ragwatch demo
 
-check: $(VENV)/.test
+check: lint types
+
+lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+suite: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Types are checked while tests wait for servers and clocks.
+test: lint
+	$(MAKE) --no-print-directory -j 2 types suite
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/encode.py

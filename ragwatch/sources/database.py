@@ -1,9 +1,13 @@
 """Short read-only transactions on any SQLAlchemy URL, with errors that hold no password."""
 
+import os
 import re
+import socket
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Timer
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +20,8 @@ from ragwatch.errors import ConfigError, MissingExtraError, SourceError
 from ragwatch.words.addresses import Redactor
 
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 3600.0
+"""How long one transaction may take: a listing, or one batch of documents."""
 
 
 class Database:
@@ -29,12 +35,18 @@ class Database:
         self._source = source
         self.redact = Redactor(url)
         self._engine = self._make_engine(url)
+        self._newest: list[Any] = []
+        # Of the list and not of this object, which the engine would keep alive.
+        event.listen(self._engine, "connect", partial(_remember, self._newest))
         self.dialect = self._engine.dialect.name
         weakref.finalize(self, self._engine.dispose)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read-only transaction, rolled back at the end. Raises `SourceError`. Keep it short: no yields inside."""
+        timer = Timer(ANSWER_SECONDS, self._cut)
+        timer.daemon = True
+        timer.start()
         try:
             with self._engine.connect() as connection:
                 if self.dialect == "postgresql":
@@ -45,6 +57,19 @@ class Database:
             raise self.error(f"the database refuses: {self._first_line(error.orig)}") from None
         except SQLAlchemyError as error:
             raise self.error(f"the query fails: {self._first_line(error)}") from None
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        """Cut the connection to a database that hangs, or interrupt the query, where the driver lets us."""
+        driver = self._newest[-1] if self._newest else None
+        with suppress(Exception):  # whatever a driver raises: it is a last resort
+            if hasattr(driver, "interrupt"):
+                driver.interrupt()
+            elif hasattr(driver, "fileno"):
+                # Shutting down wakes whoever waits; closing would not.
+                with socket.socket(fileno=os.dup(driver.fileno())) as wire:
+                    wire.shutdown(socket.SHUT_RDWR)
 
     def error(self, fact: str, hint: str = "") -> SourceError:
         hint = hint or "run the query by hand; check the url, the query and the names of the columns"
@@ -99,6 +124,10 @@ def _read_only(url: URL) -> URL:
         database = f"file:{quote(str(url.database))}"
         return url.set(database=database).update_query_dict({"mode": "ro", "uri": "true"})
     return url
+
+
+def _remember(newest: list[Any], connection: Any, _: object) -> None:
+    newest[:] = [connection]
 
 
 def _tolerate_bad_utf8(connection: Any, _: object) -> None:

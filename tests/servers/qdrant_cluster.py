@@ -4,11 +4,8 @@ Every node is the child of this process and ends with it, however it ends.
 """
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +15,13 @@ from typing import Any
 
 import httpx
 
+from tests.servers.children import OwnedFolder, start_child
 from tests.servers.ports import ClaimedPort
 from tests.servers.qdrant import CURRENT, Program, _storage_folder, program_path
 
 NODES = 3
 PATIENCE_S = 60.0
 """Longest wait for a node or the cluster to come to a state."""
-
-_ORPHANLESS = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
-"""Linux: SIGKILL the program as soon as the thread that started it is gone (PR_SET_PDEATHSIG)."""
 
 
 @dataclass
@@ -67,8 +62,8 @@ class Node:
         command = [str(self.path), "--disable-telemetry", "--uri", self.uri]
         command += ["--bootstrap", self.bootstrap] if self.bootstrap else []
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _ORPHANLESS, *command],
+            self.process = start_child(
+                command,
                 cwd=self.folder,
                 env=self._environment(),
                 stdout=log,
@@ -205,8 +200,8 @@ def replica_states(node: Node, collection: str) -> list[str] | None:
 def running_cluster(program: Program = CURRENT) -> Iterator[Cluster]:
     """Run three nodes with storage of their own until the block ends."""
     path = program_path(program)
-    folder = Path(tempfile.mkdtemp(prefix="ragwatch-cluster-", dir=_storage_folder()))
-    nodes = tuple(_node(number, path, folder, program) for number in range(NODES))
+    owned = OwnedFolder("ragwatch-cluster-", within=_storage_folder())
+    nodes = tuple(_node(number, path, owned.path, program) for number in range(NODES))
     cluster = Cluster(nodes)
     try:
         nodes[0].start()
@@ -222,7 +217,7 @@ def running_cluster(program: Program = CURRENT) -> Iterator[Cluster]:
             node.kill()
             for port in node.ports:
                 port.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        owned.remove()
 
 
 def _node(number: int, path: Path, folder: Path, program: Program) -> Node:

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from ragwatch.errors import SourceError
+from ragwatch.sources import database
 from ragwatch.sources.sql import SqlSource
+from tests.servers.stub_http import freezable
 from tests.sources.asking import documents, ids
 
 
@@ -103,3 +106,22 @@ def test_a_date_beyond_every_calendar_costs_nothing(postgres: psycopg.Connection
     first, second = documents(source, "a", "b")
     assert first.metadata == {"at": "infinity", "day": "0044-03-15 BC"}
     assert second.metadata["day"] == "2026-01-01"
+
+
+def test_a_server_that_hangs_is_not_waited_for_without_end(
+    postgres: psycopg.Connection[Any], postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.execute("CREATE TABLE t (id int, text text)")
+    postgres.execute("INSERT INTO t VALUES (1, 'text')")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 2)
+    parts = urlsplit(postgres_database)
+    with freezable(str(parts.hostname), parts.port or 5432) as (port, frozen):
+        url = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
+        source = SqlSource("db", url, "SELECT * FROM t")
+        assert ids(source) == ["1"]
+        frozen.set()
+        with pytest.raises(SourceError):
+            ids(source)
+        frozen.clear()
+        assert ids(source) == ["1"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ragwatch.errors import ConfigError, MissingExtraError, SourceError
+from ragwatch.sources import database
 from ragwatch.sources.sql import SqlSource
 from tests.sources.asking import documents, ids, sqlite_source
 
@@ -83,6 +84,17 @@ def test_replaced_sqlite_file_is_seen(source: SqlSource, execute: Callable[..., 
     path.unlink()
     execute("CREATE TABLE t (id, text)")
     assert ids(source) == []
+
+
+def test_a_query_that_does_not_end_is_ended(
+    execute: Callable[..., None], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute("CREATE TABLE something (id int)")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.3)
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    endless = f"{numbers} SELECT x AS id, 't' AS text FROM n WHERE x < 0"
+    with pytest.raises(SourceError, match="interrupted"):
+        list(SqlSource("db", f"sqlite:///{path}", endless).entries())
 
 
 def test_bad_addresses_are_configuration_errors() -> None:
