@@ -55,7 +55,8 @@ def test_findings_name_the_document_by_its_path_in_the_source(indexed: Workspace
 
 
 def test_fail_on_decides_the_exit_code(indexed: Workspace) -> None:
-    indexed.write("blob.md", "\0\0\0")
+    indexed.configure("[[sources]]", "[chunker]\nmax_tokens = 16\n\n[[sources]]")
+    assert indexed.ragwatch("scan", "--json").value["counts"] == {"chunker_mismatch": 1}
     assert indexed.ragwatch("scan").code == ExitCode.FINDINGS
     assert indexed.ragwatch("scan", "--fail-on", "error").code == ExitCode.DONE
     assert indexed.ragwatch("scan", "--fail-on", "never").code == ExitCode.DONE
@@ -182,7 +183,7 @@ def test_doctor_checks_every_part(indexed: Workspace) -> None:
     outcome = indexed.ragwatch("doctor", "--json")
     assert outcome.code == ExitCode.DONE
     names = [check["name"] for check in outcome.value["checks"]]
-    assert names == ["config", "state", "source docs", "encoder", "index"]
+    assert names == ["config", "state", "source docs", "encoder", "chunks", "index"]
     assert outcome.value["healthy"] is True
 
 
