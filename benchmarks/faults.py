@@ -1,6 +1,6 @@
 """Every kind of fault that we know, on a real Qdrant server: what is said, with which exit code, and is anything lost?
 
-    python benchmarks/faults.py [--server 1.17.0] [--group endpoint] [--match TEXT] [--write docs/faults.md]
+    python benchmarks/faults.py [--server 1.17.0] [--group endpoint] [--match TEXT] [--write docs/operations.md]
 
 For each fault: a collection in order; the fault; commands while it is there; the cause mended; a repair. The exit code
 is 1 if any command was green (exit 0) while the index was not what the sources say, if any document that was served
