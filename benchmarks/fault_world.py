@@ -82,7 +82,8 @@ class World:
     store_url: str
     endpoint: EmbeddingServer
     collection: str
-    encoder_extra: str = ""
+    encoder_extra: str = "attempts = 3\ntimeout_s = 3"
+    """An impatient configuration: the defaults outlast a cold start of a minute."""
     source_extra: str = ""
     env: dict[str, str] = field(default_factory=dict)
     through: str = ""
