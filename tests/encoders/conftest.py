@@ -15,8 +15,11 @@ from tests.servers.embeddings import EmbeddingServer
 
 @pytest.fixture(scope="session")
 def minilm() -> SentenceTransformerEncoder:
-    """The default model, from the installed package, on the CPU; loaded once."""
-    return SentenceTransformerEncoder(SentenceTransformerSettings(device="cpu"))
+    """The default model, from the installed package, on the CPU; loaded once.
+
+    In small batches: texts that are filled up to the longest of their batch cost more than a batch saves.
+    """
+    return SentenceTransformerEncoder(SentenceTransformerSettings(device="cpu", batch_size=4))
 
 
 @pytest.fixture(scope="session")
