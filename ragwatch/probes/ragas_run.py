@@ -183,8 +183,10 @@ class Run(Generic[T]):
             del self._in_hand[job.number]
             self._fruitless = 0
         elif "accepted" in message:
-            if self._client:
-                self._client.keep(*self._answers.pop((self.worker, message["accepted"])))
+            # It may be one of the run before: a metric that fails leaves calls behind that it made at the same time.
+            answer = self._answers.pop((self.worker, message["accepted"]), None)
+            if self._client and answer:
+                self._client.keep(*answer)
         else:
             job, _ = self._in_hand[message["task"]], message["call"]
             with self._counting:

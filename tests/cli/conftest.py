@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ragwatch.cli.commands import run
+from ragwatch.probes.ragas_adapter import Ragas
+from ragwatch.probes.ragas_process import Worker
 from tests.fakes.hash_encoder import HashEncoder
 from tests.servers.embeddings import EmbeddingServer
 
@@ -107,3 +109,33 @@ def indexed(workspace: Workspace) -> Workspace:
     """The same, indexed."""
     assert workspace.ragwatch("reindex", "--yes").code == 0
     return workspace
+
+
+class KeptWorker(Worker):
+    """A worker of RAGAS that outlives the command that used it: loading RAGAS takes seconds."""
+
+    def end(self, *, at_once: bool = False) -> None:
+        if at_once or not self.alive:
+            super().end(at_once=at_once)
+
+
+@pytest.fixture(scope="session")
+def ragas_workers() -> Iterator[list[KeptWorker]]:
+    workers: list[KeptWorker] = []
+    yield workers
+    for worker in workers:
+        worker.end(at_once=True)
+
+
+@pytest.fixture(autouse=True)
+def kept_ragas(ragas_workers: list[KeptWorker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands that use our own interpreter share one worker."""
+
+    def start(self: Ragas) -> Worker:
+        if self.settings.python:
+            return Worker(self.settings.python, self.settings.start_timeout_s)
+        if not ragas_workers or not ragas_workers[-1].alive:
+            ragas_workers.append(KeptWorker("", self.settings.start_timeout_s))
+        return ragas_workers[-1]
+
+    monkeypatch.setattr(Ragas, "_start", start)

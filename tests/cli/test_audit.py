@@ -135,6 +135,7 @@ def test_a_screen_encodes_nothing(indexed: Workspace) -> None:
 def test_an_audit_that_failed_takes_nothing_back(indexed: Workspace) -> None:
     corrupt(indexed)
     assert indexed.ragwatch("audit").code == ExitCode.FINDINGS
+    indexed.configure("dimensions = 64", "dimensions = 64\nattempts = 1")
     indexed.encoder.outage = UnreachableError("down")
     assert indexed.ragwatch("audit").code not in (ExitCode.DONE, ExitCode.FINDINGS)
     assert indexed.ragwatch("status").code == ExitCode.FINDINGS

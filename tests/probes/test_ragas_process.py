@@ -167,6 +167,13 @@ def test_a_worker_that_talks_nonsense_and_lives_on_is_ended_and_replaced(
     assert [one.detail for one in found if one.outcome is Outcome.JUDGE_ERROR] == [detail]
 
 
+def test_a_late_word_on_a_call_of_an_earlier_run_is_no_nonsense(interpreter: Interpreters) -> None:
+    late = 'print(json.dumps({"accepted": 7}), flush=True)\n'
+    assert counts(metrics(interpreter(READY + "\n" + late + ANSWER.replace("VALUE", "1.0")))) == {
+        (Outcome.OK, Reason.NONE): 6
+    }
+
+
 def test_a_banner_before_the_first_message_is_passed_over(interpreter: Interpreters) -> None:
     banner = "print('Welcome!\\n{}', flush=True)\n"
     assert counts(metrics(interpreter(banner + READY + ANSWER.replace("VALUE", "1.0")))) == {
@@ -208,13 +215,14 @@ def test_the_end_does_not_wait_for_what_was_not_read(
     at_once: bool, interpreter: Interpreters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ragas_process, "_GRACE_S", 0.3)
+    before = threading.enumerate()
     worker = Worker(interpreter(READY + "\ntime.sleep(600)"), 60.0)
     for _ in range(20):
         worker.send({"text": "x" * 1_000_000})
     worker.end(at_once=at_once)
     worker.end()
     assert not worker.alive
-    assert not any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("ragas-"))
+    assert not [thread.name for thread in threading.enumerate() if thread not in before]
 
 
 @pytest.mark.parametrize("left", ["", " &\nexit 3"])
