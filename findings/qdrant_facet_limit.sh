@@ -2,9 +2,9 @@
 # An exact facet with a limit lists wrong counts, and not the most frequent values, as soon as there are three nodes.
 #
 # Expected: {"limit": 10, "exact": true} gives the ten most frequent values and the numbers of their points.
-# What happens: counts are too low and frequent values are missing, as if each shard had given its own ten alone. With a
-#   limit that is not below the number of values, and on one node with as many shards, the same points are counted right.
-#   So a facet that was right stops being so when a server becomes a cluster.
+# What happens: counts are too low and frequent values are missing, as if each shard had given its own ten alone. With
+#   a limit that is not below the number of values, and on one node with as many shards, the same points are counted
+#   right. So a facet that was right stops being so when a server becomes a cluster.
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here, on healthy nodes without writes.
 set -euo pipefail
@@ -14,7 +14,8 @@ make_body() {
 import json, random
 documents = [f"{n}.md" for n in range(40) for _ in range(20 + n % 5)]
 random.Random(1).shuffle(documents)
-print(json.dumps({"points": [{"id": n, "vector": [1, n], "payload": {"doc": one}} for n, one in enumerate(documents)]}))' >"$work/body"
+points = [{"id": n, "vector": [1, n], "payload": {"doc": one}} for n, one in enumerate(documents)]
+print(json.dumps({"points": points}))' >"$work/body"
 }
 fill() {
   tell PUT /collections/c '{"vectors": {"size": 2, "distance": "Cosine"}, "shard_number": 3}'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests against the client's local mode pass for requests that the server answers otherwise.
 #
-# Expected: QdrantClient(":memory:") and QdrantClient(path=...) answer as the server does, or refuse what they cannot do.
+# Expected: QdrantClient(":memory:") and QdrantClient(path=...) answer as the server does, or refuse what they cannot.
 # What happens: a facet and an order by a field without a payload index are errors on the server and answers in local
 #   mode (the order is an empty page, of a collection of four points); filters by null and by the number of values find
 #   other points.

@@ -10,9 +10,12 @@
 set -euo pipefail
 . "$(dirname "$0")/common/qdrant.sh"
 status() {
-  curl -s -o /dev/null -w '%{http_code}' -X "$1" "$url/collections/a/points$2?wait=true" -H 'content-type: application/json' -d "$3"
+  curl -s -o /dev/null -w '%{http_code}' -X "$1" "$url/collections/a/points$2?wait=true" \
+    -H 'content-type: application/json' -d "$3"
 }
-payloads() { ask POST /collections/a/points '{"ids": [1, 2, 3], "with_payload": true}' | pick "[point['payload'] for point in r]"; }
+payloads() {
+  ask POST /collections/a/points '{"ids": [1, 2, 3], "with_payload": true}' | pick "[point['payload'] for point in r]"
+}
 for version in 1.17.0 1.16.3; do
   start_qdrant $version
   tell PUT /collections/a '{"vectors": {"size": 2, "distance": "Cosine"}}'

@@ -2,9 +2,9 @@
 # A node that comes back alone says "all shards are ready" and serves points that were deleted.
 #
 # Expected: a node of a cluster that can reach no other node, and so cannot know what it missed, is not ready.
-# What happens: with three replicas, points are deleted while one node is down; then the two others go and that one comes
-#   back. /readyz is 200 "all shards are ready" after seconds, the collection is green, and count, scroll and search are
-#   answered with the deleted points. A load balancer that asks /readyz sends its users there.
+# What happens: with three replicas, points are deleted while one node is down; then the two others go and that one
+#   comes back. /readyz is 200 "all shards are ready" after seconds, the collection is green, and the deleted points are
+#   counted. A load balancer that asks /readyz sends its users there.
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here.
 set -euo pipefail

@@ -17,7 +17,8 @@ for version in 1.17.0 1.16.3; do
   start_qdrant $version
   tell PUT /collections/s '{"vectors": {"size": 2, "distance": "Cosine"}}'
   tell PUT '/collections/s/points?wait=true' \
-    '{"points": [{"id": 1, "vector": [1, 0]}, {"id": 2, "vector": [0.0004, 0]}, {"id": 3, "vector": [0.0003, 0]}, {"id": 4, "vector": [0.01, 1]}]}'
+    '{"points": [{"id": 1, "vector": [1, 0]}, {"id": 2, "vector": [0.0004, 0]}, {"id": 3, "vector": [0.0003, 0]},
+    {"id": 4, "vector": [0.01, 1]}]}'
   found=$(ask POST /collections/s/points '{"ids": [2, 3], "with_vector": true}')
   same "$version: [0.0004, 0] and [0.0003, 0] are kept as" "[[1.0, 0.0], [0.0003, 0.0]]" \
     "$(pick "[[float('%.2g' % one) for one in point['vector']] for point in r]" <<<"$found")"
