@@ -418,4 +418,6 @@ def _remaining(after: ScanReport, plan: Plan, applied: Applied, *, whole: bool) 
     if left:
         remaining.append(f"{len(left)} malformed points are still there: {', '.join(left[:NAMED])}")
     remaining.extend(after.incomplete)
+    # What is in service by now is another collection than the one that was repaired.
+    remaining.extend(after.conflicts)
     return tuple(remaining)

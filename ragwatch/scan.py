@@ -15,7 +15,7 @@ from ragwatch.errors import EncoderInputError, EncoderUnreachableError
 from ragwatch.health.collection_findings import collection_findings, conflicts
 from ragwatch.health.descriptor import lacks_descriptor
 from ragwatch.health.findings import Finding, Kind, Status, counts, set_aside, status_of
-from ragwatch.index.balance import Balance, DocumentState
+from ragwatch.index.balance import Balance, DocumentState, PointKind
 from ragwatch.index.migration import KIND as MIGRATION
 from ragwatch.index.migration import Migration, undoing
 from ragwatch.index.plan import Plan
@@ -225,12 +225,18 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
         collection=pipeline.collection,
         spec=pipeline.spec.fingerprint,
         create=info is None,
-        mend=info is not None and _wants_mending(pipeline, info),
+        mend=info is not None and _wants_mending(pipeline, info) and not _keeps_old_cuts(pipeline, info, comparison),
         points=info.points if info else 0,
         changes=tuple(sorted(comparison.changes, key=lambda change: change.document)),
         sources=comparison.roll.source_counts,
         malformed=comparison.malformed,
     )
+
+
+def _keeps_old_cuts(pipeline: Pipeline, info: CollectionInfo, comparison: Comparison) -> bool:
+    """Say whether points stay that a manifest of the configured chunker would not speak for: of what cannot be read."""
+    recut = info.manifest is not None and info.manifest.chunker != pipeline.spec.chunker
+    return recut and comparison.points.parts.get(PointKind.KEPT, 0) > 0
 
 
 def _wants_mending(pipeline: Pipeline, info: CollectionInfo) -> bool:

@@ -1,6 +1,6 @@
 """One text that the encoder refuses: what it keeps waiting (itself), what it does not, and how it ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -15,7 +15,8 @@ from ragwatch.health.findings import Kind, Status
 from ragwatch.known import known_status
 from ragwatch.policy import current_licence
 from ragwatch.quarantine import Patience
-from ragwatch.reindex import Selection
+from ragwatch.reindex import Selection, reindex
+from tests.fakes.memory_source import MemorySource
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import START, Bench
 from tests.verbs.test_equivalence import assert_equal_indexes
@@ -301,6 +302,17 @@ def test_without_old_chunks_the_manifest_does_not_wait(bench: Bench) -> None:
     bench.chunker = SectionChunker(max_tokens=24, mixed_tokens=16, min_tokens=4)
     bench.documents["new.md"] = document("A cursed text.")
     bench.reindex()
+    assert manifest_chunker(bench) == bench.chunker.fingerprint
+
+
+def test_the_manifest_never_speaks_for_what_cannot_be_read(bench: Bench) -> None:
+    before = manifest_chunker(bench)
+    bench.chunker = SectionChunker(max_tokens=24, mixed_tokens=16, min_tokens=4)
+    unreadable = MemorySource(dict(bench.documents), name="docs", unreadable={"a.md": "binary"})
+    report = reindex(replace(bench.pipeline, sources=(unreadable,)), limits=bench.limits, holder="test")
+    assert (report.verified, report.set_aside) == (False, {"unreadable": 1})
+    assert manifest_chunker(bench) == before
+    assert bench.reindex().verified
     assert manifest_chunker(bench) == bench.chunker.fingerprint
 
 
