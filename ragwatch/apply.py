@@ -22,7 +22,7 @@ from ragwatch.fencing import HeldLease
 from ragwatch.index.desired import DesiredDocument
 from ragwatch.index.diff import DocumentDiff, Surplus, diff_document
 from ragwatch.index.plan import Deletion, DocumentChange, Plan
-from ragwatch.index.points import label_fault, revision_of
+from ragwatch.index.points import documents_named, label_fault, revision_of
 from ragwatch.interruption import HeldSignals, signals_held
 from ragwatch.new_points import NewPoints
 from ragwatch.pipeline import Pipeline, Progress, batched, no_progress
@@ -275,10 +275,15 @@ class Application:
             self.checkpoint("after delete")
 
     def _delete_malformed(self) -> None:
-        """Delete the malformed points of the plan that still are, read again: a window may have overwritten some."""
+        """Delete the malformed points of the plan that still are, read again: a window may have overwritten some.
+
+        One may be all that is searchable of a document that could not be written.
+        """
         layout, planned = self.pipeline.layout, set(self.plan.malformed)
+        unwritten = self.applied.skipped.keys() | self.applied.quarantined.keys()
         for batch in batched(sorted(deletion.id for deletion in planned), WRITE_BATCH):
             points = [one for one in self.pipeline.store.fetch(batch) if label_fault(one.payload, layout)]
+            points = [one for one in points if unwritten.isdisjoint(documents_named(one.payload, layout))]
             seen = {Deletion(point.id, revision_of(point.payload, layout)) for point in points}
             self._delete_points(sorted(seen & planned, key=lambda deletion: deletion.sort_key))
 

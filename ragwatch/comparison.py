@@ -48,6 +48,8 @@ class Comparison:
     roll: RollCall = field(default_factory=RollCall)
     chunks: int = 0
     points: PointSum = field(default_factory=lambda: PointSum(0, 0))
+    waiting: set[str] = field(default_factory=set)
+    """Keys of documents of which a text waits for the encoder, and is not to be tried yet."""
     _mislabelled: bool = False
     """There are more or fewer encoder labels than revisions: some labels are malformed."""
     _added: dict[str, str] = field(default_factory=dict)
@@ -69,14 +71,15 @@ class Comparison:
     def malformed(self) -> tuple[Deletion, ...]:
         """Points to delete that carry labels which ragwatch does not write, and that no document claims.
 
-        One that may belong to what could not be read now is spared, as everything of that is.
+        One that may belong to what could not be read now, or waits for the encoder, is spared, as all of that is.
         """
         census = self.census
         if not census.strays or not self.roll.complete:
             return ()
-        unread = {key for key in self._settled if not census.compared(key)}
-        named = census.claimants() if unread else {}
-        found = (one.deletion for id_, one in census.strays.items() if unread.isdisjoint(named.get(id_, ())))
+        kept = {key for key in self._settled if not census.compared(key)}
+        kept |= self.waiting
+        named = census.claimants() if kept else {}
+        found = (one.deletion for id_, one in census.strays.items() if kept.isdisjoint(named.get(id_, ())))
         return tuple(sorted(found, key=lambda deletion: deletion.sort_key))
 
     def run(self) -> None:

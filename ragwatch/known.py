@@ -58,8 +58,8 @@ def known_status(
     overdue.
 
     A verified repair is itself a comparison and counts as healthy; an unverified one is degraded. Wrong vectors that
-    the newest audit found stay found until an audit finds none: no scan sees them. What was said of the collection
-    that a migration has taken out of service says nothing of the one that is in service now.
+    an audit found stay found until an audit of the whole index finds none: no scan sees them. What was said of the
+    collection that a migration has taken out of service says nothing of the one that is in service now.
     """
     scan = next(iter(state.runs(collection=collection, verb="scan", limit=1)), None)
     repair = next(iter(state.runs(collection=collection, verb="reindex", limit=1)), None)
@@ -71,11 +71,12 @@ def known_status(
     last |= {JUDGE: judge} if judge else {}
     probed = newest_run(state, collection, "probe", lambda run: run.outcome == "done")
     switched = _last_switch(state, collection)
-    scan, repair, concluded, deep, probed = (
-        run if run and run.started > switched else None for run in (scan, repair, concluded, deep, probed)
+    decisive = newest_run(state, collection, "audit", _is_decisive)
+    scan, repair, concluded, decisive, deep, probed = (
+        run if run and run.started > switched else None for run in (scan, repair, concluded, decisive, deep, probed)
     )
     status = _status(scan, repair)
-    if concluded is not None and concluded.summary["status"] == str(Status.DEGRADED):
+    if decisive is not None and decisive.summary["status"] == str(Status.DEGRADED):
         status = Status.DEGRADED
     incidents = tuple(state.incidents(collection=collection))
     compared = max((run.started for run in (scan, repair) if run), default=None)
@@ -90,6 +91,14 @@ def known_status(
     since = datetime.fromisoformat(str(note.value["since"])) if note is not None and known else None
     left = _set_aside(scan, repair)
     return KnownStatus(collection, status, last, now, incidents, judged.reasons, since, left)
+
+
+def _is_decisive(audit: RunRecord) -> bool:
+    """Say whether an audit found something, or could have found anything: a part of the index says nothing of the rest,
+    and a chunk that could not be checked may be wrong."""
+    told = audit.summary
+    whole = not told.get("slice") and not told.get("unknown")
+    return "status" in told and (whole or told["status"] == str(Status.DEGRADED))
 
 
 def measurement(state: State, collection: str, verb: str) -> RunRecord | None:

@@ -4,7 +4,7 @@ It is a text that is refused, not its document: the other chunks of the document
 the text is settled, and no other document waits. A text waits for every document that holds it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -69,6 +69,20 @@ def refusal_of(change: DocumentChange, entries: Mapping[str, Quarantined]) -> Qu
     if own is not None and (own.revision == change.revision or not texts.isdisjoint(own.texts)):
         return own
     return next((entry for entry in entries.values() if not texts.isdisjoint(entry.texts)), None)
+
+
+def taken_over(changes: Iterable[DocumentChange], entries: Mapping[str, Quarantined]) -> list[Quarantined]:
+    """Return entries for documents that hold texts refused in another document, so that they outlive its end."""
+    found = ((change, refusal_of(change, entries)) for change in changes)
+    return [
+        replace(entry, document=change.document, revision=change.revision, texts=_shared(change, entry))
+        for change, entry in found
+        if entry is not None and change.revision is not None and entry.document != change.document
+    ]
+
+
+def _shared(change: DocumentChange, entry: Quarantined) -> tuple[str, ...]:
+    return tuple(digest for digest, _ in change.encode if digest in entry.texts)
 
 
 def is_partial(change: DocumentChange, entry: Quarantined) -> bool:

@@ -1,7 +1,7 @@
 """plan and reindex: what a repair would do, and the repair: plan, guards, consent, apply, verify."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ragwatch.applied import Applied, Checkpoint, no_checkpoint
@@ -16,7 +16,7 @@ from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, ServerStanding
-from ragwatch.quarantine import refusal_of, waiting_texts, without_waiting
+from ragwatch.quarantine import refusal_of, taken_over, waiting_texts, without_waiting
 from ragwatch.recording import recording_failure
 from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
@@ -34,6 +34,10 @@ class Selection:
     """Compare every chunk's text and vector before planning, not only counts."""
     retry: bool = False
     """Try every text again that the encoder has refused, however lately."""
+
+    @property
+    def whole(self) -> bool:
+        return not self.documents and self.source is None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,9 @@ class ReindexReport:
     set_aside: Mapping[str, int] = field(default_factory=dict)
     """Documents of the collection that the index leaves out, by kind of finding, as the verification saw them."""
 
+    others: int = 0
+    """Documents and malformed points that differ, are not set aside, and were no part of the plan."""
+
     @property
     def reconciled(self) -> bool:
         """Everything that the plan was to do is done, whatever documents are set aside."""
@@ -121,6 +128,7 @@ class ReindexReport:
             "verified": self.verified,
             "reconciled": self.reconciled,
             "remaining": list(self.remaining),
+            "others": self.others,
             "declined": self.declined,
             "balance": self.balance.to_json() if self.balance else None,
             "server": self.server.to_json() if self.server else None,
@@ -139,7 +147,7 @@ def plan_repair(
     """
     chosen = selection or Selection()
     closely = _keys(pipeline, chosen.documents)
-    report = compare(pipeline, deep=chosen.deep, closely=closely, progress=progress)
+    report = compare(pipeline, deep=chosen.deep, closely=closely, retry=chosen.retry, progress=progress)
     refuse_conflicts(report)
     _require_source(pipeline, report, chosen.source)
     plan = without_waiting(report.plan, _waiting(pipeline, chosen))
@@ -248,9 +256,9 @@ def reindex(
     holds), `LeaseHeldError` (another process applies), and whatever the ports raise; nothing that was
     searchable is lost by then.
     """
-    agreed = consent or Consent()
+    agreed, chosen = consent or Consent(), selection or Selection()
     started = time.monotonic()
-    report, plan = plan_repair(pipeline, selection, progress=progress)
+    report, plan = plan_repair(pipeline, chosen, progress=progress)
     if agreed.saved is not None:
         problems = uncovered(agreed.saved, plan)
         if problems:
@@ -270,7 +278,8 @@ def reindex(
     run = pipeline.state.start_run("reindex", pipeline.collection, now, known)
     with recording_failure(pipeline.state, run, pipeline.clock, known):
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
-        waiting = _waiting(pipeline, selection or Selection())
+        waiting = _waiting(pipeline, chosen)
+        _take_over(pipeline, report)
         applied = _apply(pipeline, plan, waiting, holder, checkpoint, progress)
         # What was distrusted has been written anew, and is to be compared like any other point.
         believing = replace(pipeline, distrust=None)
@@ -281,13 +290,15 @@ def reindex(
         if restored is not None:
             applied += restored.applied
             after = compare(believing, closely=_touched(plan), progress=progress)
-        remaining = _remaining(after, plan, applied)
-        _release_settled(pipeline, after)
+        remaining = _remaining(after, plan, applied, whole=chosen.whole)
+        unseen = _unseen(pipeline, after, applied)
+        _release_settled(pipeline, after, unseen)
         pipeline.state.record_findings(run, (finding.to_json() for finding in after.findings))
-    elapsed, left = time.monotonic() - started, after.set_aside
+    elapsed, left = time.monotonic() - started, _set_aside(after, unseen)
     verified = not (remaining or left)
     done = ReindexReport(run, pipeline.collection, plan, applied, after.status, verified, remaining, elapsed)
-    result = replace(done, balance=after.balance, restored=restored, server=after.server, set_aside=left)
+    result = replace(done, balance=after.balance, restored=restored, server=after.server)
+    result = replace(result, set_aside=left, others=others(after, plan))
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result
@@ -311,14 +322,26 @@ def _apply(
         return Application(attended, plan, held, checkpoint, progress, info, waiting).run()
 
 
-def _release_settled(pipeline: Pipeline, after: ScanReport) -> None:
+def _take_over(pipeline: Pipeline, report: ScanReport) -> None:
+    """Let each document that holds a refused text wait for itself: the other that it was refused in may go."""
+    entries = taken_over(report.plan.changes, pipeline.state.quarantined(pipeline.collection))
+    if entries:
+        pipeline.state.quarantine(pipeline.collection, entries)
+
+
+def _unseen(pipeline: Pipeline, after: ScanReport, applied: Applied) -> set[str]:
+    """Return quarantined documents that a comparison calls right: only an audit has seen what is wrong with them."""
+    return applied.quarantined.keys() - _quarantined(after) if pipeline.distrust else set()
+
+
+def _release_settled(pipeline: Pipeline, after: ScanReport, unseen: Set[str]) -> None:
     """Forget the refused texts of documents that no longer hold any: nothing waits for them."""
     if not after.complete:
         return
     known = pipeline.state.quarantined(pipeline.collection)
     left = {change.document for change in after.plan.changes if refusal_of(change, known)}
     left |= {f"{one.source}:{one.document}" for one in after.findings if one.kind is Kind.UNREADABLE}
-    if settled := known.keys() - left:
+    if settled := known.keys() - left - unseen:
         pipeline.state.release(pipeline.collection, sorted(settled))
 
 
@@ -365,17 +388,36 @@ def _touched(plan: Plan) -> frozenset[str]:
     return frozenset(change.document for change in plan.changes)
 
 
-def _remaining(after: ScanReport, plan: Plan, applied: Applied) -> tuple[str, ...]:
+def _set_aside(after: ScanReport, unseen: Collection[str]) -> dict[str, int]:
+    counts, kind = dict(after.set_aside), str(Kind.QUARANTINED)
+    return {kind: counts.pop(kind, 0) + len(unseen), **counts} if unseen else counts
+
+
+def others(report: ScanReport, plan: Plan) -> int:
+    """Return the number of documents and malformed points that differ, are not set aside, and that the plan leaves."""
+    documents = {change.document for change in report.plan.changes} - _touched(plan) - _quarantined(report)
+    return len(documents) + len(set(report.plan.malformed) - set(plan.malformed))
+
+
+def _quarantined(after: ScanReport) -> set[str]:
+    return {f"{one.source}:{one.document}" for one in after.findings if one.kind is Kind.QUARANTINED}
+
+
+def _remaining(after: ScanReport, plan: Plan, applied: Applied, *, whole: bool) -> tuple[str, ...]:
     """Say what is not as the plan meant it; the verification compared touched documents chunk by chunk."""
-    touched, known = _touched(plan), applied.quarantined | applied.skipped
+    touched = _touched(plan)
+    # What is set aside is said as such, and is not for this plan to do.
+    known = applied.quarantined.keys() | applied.skipped.keys() | _quarantined(after)
     remaining = [f"{key}: {why}" for key, why in sorted(applied.skipped.items())]
     remaining.extend(
         f"{change.document}: {change.reason}"
         for change in after.plan.changes
         if (change.document in touched or plan.malformed) and change.document not in known
     )
-    left = sorted(one.id for one in set(after.plan.malformed) & set(plan.malformed))
+    left = sorted(one.id for one in after.plan.malformed) if whole else []
     if left:
         remaining.append(f"{len(left)} malformed points are still there: {', '.join(left[:NAMED])}")
     remaining.extend(after.incomplete)
+    # What is in service by now is another collection than the one that was repaired.
+    remaining.extend(after.conflicts)
     return tuple(remaining)

@@ -118,9 +118,13 @@ def compare(
     run: str = "",
     deep: bool = False,
     closely: Iterable[str] = (),
+    retry: bool = False,
     progress: Progress = no_progress,
 ) -> ScanReport:
-    """Compare without recording a run. `closely` names documents whose chunks are compared one by one."""
+    """Compare without recording a run. `closely` names documents whose chunks are compared one by one.
+
+    `retry` says that no refused text waits.
+    """
     started = time.monotonic()
     info = pipeline.store.describe()
     spec = pipeline.comparable_spec(info)
@@ -131,7 +135,7 @@ def compare(
         collection_findings(pipeline.collection, info, pipeline.spec, shape, migrating=bool(migration), unkept=unkept)
     )
     comparison.run()
-    comparison.findings = _with_quarantined(pipeline, comparison)
+    comparison.findings = _with_quarantined(pipeline, comparison, retry)
     balance = comparison.balance
     complete = comparison.roll.complete and balance.balanced and not (info and info.twice)
     findings = tuple(sorted(comparison.findings, key=lambda f: (-f.severity, f.kind, f.source or "", f.subject)))
@@ -190,9 +194,9 @@ def migration_conflict(pipeline: Pipeline, info: CollectionInfo | None) -> str:
     return undoing(Migration.from_json(note.value), info.manifest, encoder=spec.encoder, chunker=spec.chunker)
 
 
-def _with_quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Finding]:
+def _with_quarantined(pipeline: Pipeline, comparison: Comparison, retry: bool) -> list[Finding]:
     """Return the findings with those of documents that hold refused texts; what is there but for these is partial."""
-    known = pipeline.state.quarantined(pipeline.collection)
+    known, now = pipeline.state.quarantined(pipeline.collection), pipeline.clock()
     remedy = "mend the document, or try it at once: ragwatch reindex --retry"
     found: list[Finding] = []
     partial: dict[tuple[str | None, str | None], str] = {}
@@ -201,6 +205,8 @@ def _with_quarantined(pipeline: Pipeline, comparison: Comparison) -> list[Findin
         if entry is None:
             continue
         comparison.roll.conclude(change.document, DocumentState.QUARANTINED)
+        if not retry and entry.next_try is not None and now < entry.next_try:
+            comparison.waiting.add(change.document)
         why = refusal_words(entry)
         found.append(Finding(Kind.QUARANTINED, change.id, why, remedy, change.source, change.id))
         if is_partial(change, entry):
@@ -219,7 +225,7 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
         collection=pipeline.collection,
         spec=pipeline.spec.fingerprint,
         create=info is None,
-        mend=info is not None and _wants_mending(pipeline, info) and not _speaks_for_kept(pipeline, info, comparison),
+        mend=info is not None and _wants_mending(pipeline, info) and not _keeps_old_cuts(pipeline, info, comparison),
         points=info.points if info else 0,
         changes=tuple(sorted(comparison.changes, key=lambda change: change.document)),
         sources=comparison.roll.source_counts,
@@ -227,13 +233,13 @@ def _plan(pipeline: Pipeline, info: CollectionInfo | None, comparison: Compariso
     )
 
 
+def _keeps_old_cuts(pipeline: Pipeline, info: CollectionInfo, comparison: Comparison) -> bool:
+    """Say whether points stay that a manifest of the configured chunker would not speak for: of what cannot be read."""
+    recut = info.manifest is not None and info.manifest.chunker != pipeline.spec.chunker
+    return recut and comparison.points.parts.get(PointKind.KEPT, 0) > 0
+
+
 def _wants_mending(pipeline: Pipeline, info: CollectionInfo) -> bool:
     manifest = info.manifest
     undescribed = manifest is None or lacks_descriptor(manifest.descriptor)
     return undescribed or manifest != pipeline.manifest or not set(Key) <= info.indexed_keys
-
-
-def _speaks_for_kept(pipeline: Pipeline, info: CollectionInfo, comparison: Comparison) -> bool:
-    """Say whether another chunker would be promised while points stay whose documents cannot be read now."""
-    recut = info.manifest is not None and info.manifest.chunker != pipeline.manifest.chunker
-    return recut and comparison.points.parts.get(PointKind.KEPT, 0) > 0

@@ -201,7 +201,7 @@ def plan(
     from ragwatch.app import estimate_plan, load, open_pipeline, write_plan
     from ragwatch.cli.terminal import Terminal
     from ragwatch.index.guards import breaches
-    from ragwatch.reindex import Selection, plan_repair
+    from ragwatch.reindex import Selection, others, plan_repair
     from ragwatch.render.machine import plan_json
     from ragwatch.render.text import plan_text
 
@@ -211,8 +211,8 @@ def plan(
         report, made = plan_repair(pipeline, Selection(tuple(doc or ()), source, deep), progress=progress)
         estimate = estimate_plan(made, pipeline, settings)
     found = breaches(made, settings.config.guards.limits)
-    left = report.set_aside
-    terminal.result(plan_text(made, estimate, found, left), plan_json(made, estimate, found, left))
+    left, more = report.set_aside, others(report, made)
+    terminal.result(plan_text(made, estimate, found, left, more), plan_json(made, estimate, found, left, more))
     if out is not None:
         write_plan(made, out)
         terminal.notice(f"saved to {out}; apply it with: ragwatch reindex --plan {out}")

@@ -106,14 +106,16 @@ def gate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Bring the new collection up to date and judge it. Exits 1 where it fails."""
+    """Bring the new collection up to date and judge it. Exits 1 where it fails, 3 where documents are set aside."""
     from ragwatch import migrate as verb
     from ragwatch.app import load
     from ragwatch.app.migrate import golden_file
 
     file = golden_file(load(config), golden) if golden else ""
     report = _Run(config, as_json, quiet).reported(lambda ports: verb.gate(ports, golden=file, override=override))
-    return ExitCode.DONE if report.done else ExitCode.FINDINGS
+    if not report.done:
+        return ExitCode.FINDINGS
+    return ExitCode.DONE if report.whole else ExitCode.INCOMPLETE
 
 
 @migrate.command()
@@ -221,7 +223,7 @@ class _Run:
             return step(ports, overrides)
 
         report = self.reported(asked)
-        return ExitCode.DONE if report is None or report.done else ExitCode.INCOMPLETE
+        return ExitCode.DONE if report is None or (report.done and report.whole) else ExitCode.INCOMPLETE
 
     def deleting(self, step: "Callable[[MigrationPorts, Confirm], StepReport]", yes: bool) -> int:
         """Do a step that asks before it deletes. Return the exit code."""

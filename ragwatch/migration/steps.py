@@ -137,6 +137,11 @@ class StepReport:
             return self.gate is not None and self.gate.passed
         return not self.declined and (self.filled is None or self.filled.verified)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the step set no document aside."""
+        return self.filled is None or not self.filled.set_aside
+
     def to_json(self) -> dict[str, Json]:
         return {
             "step": str(self.step),

@@ -10,7 +10,9 @@ from ragwatch.known import KnownStatus
 from ragwatch.ports import RunRecord
 
 
-def plan_json(plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside: Mapping[str, int]) -> dict[str, Json]:
+def plan_json(
+    plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside: Mapping[str, int], others: int = 0
+) -> dict[str, Json]:
     """Return a plan with its cost and what would refuse it."""
     totals = plan.totals
     return {
@@ -18,6 +20,7 @@ def plan_json(plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside
         "collection": plan.collection,
         "empty": plan.empty,
         "set_aside": dict(set_aside),
+        "others": others,
         "create": plan.create,
         "totals": {
             "documents": totals.documents,

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ragwatch.corpus.identity import Json
+from ragwatch.health.findings import set_aside_words
 from ragwatch.health.paired import Paired, smallest_seen
 from ragwatch.index.migration import Migration, Phase, Step
 from ragwatch.migration.bridge import Bridge, K
@@ -197,6 +198,10 @@ def _filled(filled: Filled, step: str) -> Iterator[RenderableType]:
         yield from (Text(f"  {one}") for one in filled.remaining[:10])
     elif not filled.settled:
         yield Text("The source is being edited all the time; the cutover follows it.", style="yellow")
+    if words := set_aside_words(filled.set_aside):
+        yield Text(f"NOT WHOLE  {words} in the collection that was filled", style="bold yellow")
+        refused = {key: why for one in filled.passes for key, why in one.applied.quarantined.items()}
+        yield from (Text(f"  {one_line(f'{key}: {why}')}") for key, why in sorted(refused.items())[:10])
 
 
 def _count(done: Mapping[str, Json], key: str, noun: str) -> str:

@@ -145,8 +145,11 @@ def _left_out(set_aside: Mapping[str, int]) -> Iterable[tuple[str, str]]:
         yield f"; {words}", "bold yellow"
 
 
-def nothing_text(set_aside: Mapping[str, int]) -> Text:
-    """Return that there is nothing to do, and what the index lacks all the same."""
+def nothing_text(set_aside: Mapping[str, int], others: int = 0) -> Text:
+    """Return that there is nothing to do, and what the index lacks all the same; `others` is what was not chosen."""
+    if others:
+        beside = f"Nothing to do for what was chosen; beside it {others:,} documents or points differ: ragwatch plan"
+        return Text.assemble(beside, *_left_out(set_aside), style="bold yellow")
     if not set_aside:
         return Text("Nothing to do: the index holds exactly what the sources say.", style="green")
     words = set_aside_words(set_aside)
@@ -157,11 +160,15 @@ def nothing_text(set_aside: Mapping[str, int]) -> Text:
 
 
 def plan_text(
-    plan: Plan, estimate: Estimate, found: Sequence[Breach], set_aside: Mapping[str, int] = MappingProxyType({})
+    plan: Plan,
+    estimate: Estimate,
+    found: Sequence[Breach],
+    set_aside: Mapping[str, int] = MappingProxyType({}),
+    others: int = 0,
 ) -> RenderableType:
     """Return the plan as a person reads it: cost first, then the documents, then what would refuse it."""
     if plan.empty:
-        return nothing_text(set_aside)
+        return nothing_text(set_aside, others)
     totals = plan.totals
     cost = Table(box=None, pad_edge=False, show_header=False)
     cost.add_row(
@@ -216,7 +223,7 @@ def reindex_text(report: ReindexReport) -> RenderableType:
     if report.declined:
         return Text("Nothing was changed.")
     if report.plan.empty and report.reconciled:
-        return nothing_text(report.set_aside)
+        return nothing_text(report.set_aside, report.others)
     done = report.applied
     parts: list[RenderableType] = [
         Text(

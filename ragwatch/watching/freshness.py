@@ -30,6 +30,8 @@ class _Look:
     """What one comparison says of documents."""
 
     changes: Mapping[Document, Change]
+    partial: frozenset[Document]
+    """Documents of which a part is in the index: an edit that was carried out in part is the same edit."""
     unseen: frozenset[Document]
     conclusive: bool
     """Whether a document of which nothing is said is right."""
@@ -56,7 +58,7 @@ def follow(
     for lag in pending:
         place = (lag.source, lag.document)
         change = look.changes.get(place)
-        if change == lag.change:
+        if change == lag.change or (place in look.partial and lag.change == "edit"):
             going_on.add(place)
         elif change is not None or (look.conclusive and place not in look.unseen):
             ended.append(replace(lag, visible=at))
@@ -71,6 +73,7 @@ def follow(
 
 def _look(run: RunRecord, findings: Sequence[Mapping[str, Json]]) -> _Look:
     changes: dict[Document, Change] = {}
+    partial: set[Document] = set()
     unseen: set[Document] = set()
     kinds = {str(kind): kind for kind in Kind}
     for finding in findings:
@@ -80,11 +83,12 @@ def _look(run: RunRecord, findings: Sequence[Mapping[str, Json]]) -> _Look:
         place = (str(finding.get("source")), str(document))
         if kind in CHANGES:
             changes[place] = CHANGES[kind]
+            partial |= {place} if kind is Kind.PARTIAL else set()
         elif kind in UNSEEN:
             unseen.add(place)
     # A repair that left something and did not record what says nothing of any one document.
     silent = run.verb == "reindex" and not findings and run.summary.get("status") != str(Status.HEALTHY)
-    return _Look(changes, frozenset(unseen), run.outcome == "done" and not silent)
+    return _Look(changes, frozenset(partial), frozenset(unseen), run.outcome == "done" and not silent)
 
 
 def measure_freshness(

@@ -74,6 +74,15 @@ def test_the_whole_way(aliased: Workspace) -> None:
     assert verbs == ["finish", "cutover", "gate", "start", "plan"]
 
 
+def test_a_document_that_is_set_aside_is_said_with_every_step(aliased: Workspace) -> None:
+    aliased.write("unreadable.pdf", "%PDF-1.7 and nothing more")
+    assert aliased.ragwatch("migrate", "plan", "--encoder", "new.toml").code == ExitCode.DONE
+    for command in (["start", "--yes"], ["gate"], ["cutover", "--yes"]):
+        outcome = aliased.ragwatch("migrate", *command)
+        assert outcome.code == ExitCode.INCOMPLETE, command
+        assert "NOT WHOLE  1 document set aside (unreadable)" in outcome.out, command
+
+
 def test_after_the_cutover_the_lines_to_change_are_named_and_everything_else_refuses(aliased: Workspace) -> None:
     cut_over(aliased)
     lines = aliased.ragwatch("migrate", "status", "--json").value["configuration"]

@@ -37,6 +37,14 @@ PLAN = Plan("handbook", "spec", create=False, mend=False, points=310)
 PASS = ReindexReport(
     "run", NEW.collection, PLAN, Applied(309, 18746, 15.0, 310, 4, 0), Status.HEALTHY, True, (), elapsed_s=15.0
 )
+REFUSING = Filled(
+    (
+        replace(
+            PASS, applied=Applied(309, quarantined={"docs:a.md": "the encoder refuses 1 of its 4 chunks: HTTP 400"})
+        ),
+        replace(PASS, verified=False, set_aside={"quarantined": 1, "unreadable": 2}, plan=replace(PLAN, create=False)),
+    )
+)
 INFO = CollectionInfo(OLD.collection, 384, Distance.COSINE, 310, None)
 CHECKS = (
     Check("reconciled", True, "verified against the sources", overridable=False),
@@ -83,6 +91,9 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
         ),
         (),
         NOW,
+    ),
+    "migrate_set_aside": lambda: step_text(
+        replace(REPORT, step="start", migration=replace(MIGRATION, phase=Phase.FILLED), filled=REFUSING), (), NOW
     ),
     "migrate_gate_failed": lambda: step_text(
         replace(REPORT, step="gate", gate=GATE, migration=replace(MIGRATION, gate=FAILED)), (), NOW

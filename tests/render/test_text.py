@@ -160,6 +160,9 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     "reindex_nothing_set_aside": lambda: reindex_text(
         replace(REINDEX, verified=False, set_aside={"quarantined": 1}, plan=replace(PLAN, changes=()))
     ),
+    "reindex_nothing_chosen": lambda: reindex_text(
+        replace(REINDEX, set_aside={"unreadable": 1}, others=3, plan=replace(PLAN, changes=()))
+    ),
     "plan_set_aside": lambda: plan_text(replace(PLAN, changes=()), Estimate(None, None, "USD"), [], {"unreadable": 2}),
     "status": known,
     "history": lambda: history_text(RUNS, NOW),

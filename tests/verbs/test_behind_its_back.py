@@ -183,3 +183,21 @@ def test_the_manifest_lost_on_a_server(server_store: Store, qdrant_server: Qdran
     assert httpx.patch(f"{qdrant_server.url}/collections/{info.name}", json=lost).status_code == 200
     assert kinds(bench) == {Kind.MANIFEST_MISSING}
     assert_heals(bench)
+
+
+def test_another_collection_put_in_service_before_the_verification(bench: Bench) -> None:
+    """It holds the same documents, so that only its encoder shows that it is not the one that was repaired."""
+
+    def switch(step: str) -> None:
+        info = bench.store.describe()
+        if step != "after delete" or info is None or info.manifest is None:
+            return
+        bench.store.write_manifest(replace(info.manifest, encoder="other"))
+        for point in list(bench.store.scroll(vectors=True)):
+            other = {**labels(point), "encoder": "other"}
+            bench.store.upsert([replace(point, payload={**point.payload, "_ragwatch": other})])
+
+    bench.documents["limits.md"] = "# Limits\n\nSixty calls a minute.\n\n# Bursts\n\nBursts of twenty are fine."
+    report = bench.reindex(checkpoint=switch)
+    assert not report.verified
+    assert "other" in report.remaining[0]

@@ -69,6 +69,16 @@ def test_a_change_is_timed_from_the_last_comparison_before_it_to_the_first_after
     ]
 
 
+def test_an_edit_that_is_carried_out_in_part_is_not_visible_yet() -> None:
+    story = Story()
+    clean = story.look()
+    seen = story.look((Kind.STALE, "a"))
+    story.look((Kind.PARTIAL, "a"), (Kind.QUARANTINED, "a"))
+    assert story.all == [("a", "edit", clean, seen, None)]
+    shown = story.look()
+    assert story.all == [("a", "edit", clean, seen, shown)]
+
+
 def test_what_the_first_comparison_sees_counts_from_then() -> None:
     story = Story()
     seen = story.look((Kind.MISSING, "a"))

@@ -53,6 +53,19 @@ def test_whichever_check_is_overdue_nothing_is_known(check: str) -> None:
     assert known_status(state, "docs", START, overdue=patient).status is Status.HEALTHY
 
 
+@pytest.mark.parametrize(
+    "later", [{"status": "unknown", "unknown": 3}, {"status": "healthy", "slice": "source=docs"}], ids=str
+)
+def test_an_audit_of_a_part_takes_back_nothing_that_one_of_the_whole_has_found(later: dict[str, Json]) -> None:
+    state = MemoryState()
+    _ran(state, "audit", timedelta(hours=5), {"status": "degraded", "wrong": 1, "unknown": 0})
+    _ran(state, "audit", timedelta(hours=3), {"wrong": 0, "unknown": 0, **later})
+    _ran(state, "scan", timedelta(hours=2), {"status": "healthy"})
+    assert known_status(state, "docs", START).status is Status.DEGRADED
+    _ran(state, "audit", timedelta(hours=1), {"status": "healthy", "wrong": 0, "unknown": 0, "slice": ""})
+    assert known_status(state, "docs", START).status is Status.HEALTHY
+
+
 def test_a_job_that_had_nothing_to_measure_with_is_the_last_word() -> None:
     state = MemoryState()
     _ran(state, "probe", timedelta(hours=5), {"decision": "same", "measures": {}})

@@ -467,6 +467,17 @@ def test_the_gate_runs_again_when_the_state_has_changed(bench: MigrationBench) -
     assert report.passed
 
 
+def test_the_gate_runs_again_when_a_text_was_refused_since(bench: MigrationBench) -> None:
+    plan_migration(bench.ports, NEW)
+    start(bench.ports)
+    gate(bench.ports)
+    bench.encoders["new"].poison = ("cursed",)
+    bench.documents["fir.md"] = "# Fir\n\nA cursed text in its place.\n"
+    with pytest.raises(RefusedError, match=r"1 documents would be lost, or a part of them: docs:fir\.md"):
+        cutover(bench.ports)
+    assert bench.target == FIRST
+
+
 # --- the chunker alone -----------------------------------------------------------------------------------------
 
 

@@ -305,12 +305,12 @@ def test_without_old_chunks_the_manifest_does_not_wait(bench: Bench) -> None:
     assert manifest_chunker(bench) == bench.chunker.fingerprint
 
 
-def test_nor_does_it_speak_for_a_document_that_cannot_be_read(bench: Bench) -> None:
+def test_the_manifest_never_speaks_for_what_cannot_be_read(bench: Bench) -> None:
     before = manifest_chunker(bench)
     bench.chunker = SectionChunker(max_tokens=24, mixed_tokens=16, min_tokens=4)
-    source = MemorySource(dict(bench.documents), name="docs", unreadable={"a.md": "permission denied"})
-    report = reindex(replace(bench.pipeline, sources=(source,)), limits=bench.limits, holder="t")
-    assert report.set_aside == {"unreadable": 1}
+    unreadable = MemorySource(dict(bench.documents), name="docs", unreadable={"a.md": "binary"})
+    report = reindex(replace(bench.pipeline, sources=(unreadable,)), limits=bench.limits, holder="test")
+    assert (report.verified, report.set_aside) == (False, {"unreadable": 1})
     assert manifest_chunker(bench) == before
     assert bench.reindex().verified
     assert manifest_chunker(bench) == bench.chunker.fingerprint
