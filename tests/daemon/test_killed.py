@@ -1,4 +1,4 @@
-"""Daemons that are killed at any moment, while they tell of problems that come and go."""
+"""Daemons killed at any moment, while they tell of problems that come and go. benchmarks/daemon_kills.py does more."""
 
 import random
 import subprocess
@@ -21,7 +21,7 @@ def test_whatever_is_killed_every_opening_and_every_end_arrives_in_order(tmp_pat
     receiver = Receiver()
     with EmbeddingServer(HashEncoder()).running() as encoder, receiver.running():
         prepare(tmp_path, encoder.base_url, index)
-        ordeal = kill_daemons(tmp_path, receiver, 20, random.Random(5))
+        ordeal = kill_daemons(tmp_path, receiver, 12, random.Random(5))
     assert ordeal.incidents >= 1
     assert ordeal.lost == ()
     assert ordeal.contradictory == ()
