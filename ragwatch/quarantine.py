@@ -42,6 +42,12 @@ def waiting_texts(entries: Mapping[str, Quarantined], now: datetime, retry: Coll
     }
 
 
+def refused_texts(entries: Mapping[str, Quarantined], but: Plan) -> dict[str, str]:
+    """Return the digests of refused texts, each with the reason, but those that a plan encodes."""
+    named = {digest for change in but.changes for digest, _ in change.encode}
+    return {digest: entry.reason for entry in entries.values() for digest in entry.texts if digest not in named}
+
+
 def without_waiting(plan: Plan, waiting: Collection[str]) -> Plan:
     """Return the plan without what has to wait: refused texts, and the deletes that may only follow them."""
     trimmed = [(change, _without(change, waiting)) for change in plan.changes]

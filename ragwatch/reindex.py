@@ -16,7 +16,7 @@ from ragwatch.index.guards import Guard, Limits, breaches, unexcused
 from ragwatch.index.plan import Plan, select_changes, uncovered
 from ragwatch.pipeline import Pipeline, Progress, no_progress
 from ragwatch.ports import CollectionInfo, ServerStanding
-from ragwatch.quarantine import refusal_of, taken_over, waiting_texts, without_waiting
+from ragwatch.quarantine import refusal_of, refused_texts, taken_over, waiting_texts, without_waiting
 from ragwatch.recording import recording_failure
 from ragwatch.restoration import restoration
 from ragwatch.scan import ScanReport, compare, configuration_conflicts
@@ -137,9 +137,15 @@ class ReindexReport:
 
 
 def plan_repair(
-    pipeline: Pipeline, selection: Selection | None = None, *, progress: Progress = no_progress
+    pipeline: Pipeline,
+    selection: Selection | None = None,
+    *,
+    saved: Plan | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[ScanReport, Plan]:
     """Compare, and return the report with the plan that would repair the selected part. Writes nothing.
+
+    Refused texts that a `saved` plan leaves out wait on.
 
     Raises `RefusedError` where the index conflicts with the configuration, takes no writes without keys that we do not
     know, or would get points without all vectors of their collection, and `NotFoundError` where a selected document or
@@ -150,18 +156,19 @@ def plan_repair(
     report = compare(pipeline, deep=chosen.deep, closely=closely, retry=chosen.retry, progress=progress)
     refuse_conflicts(report)
     _require_source(pipeline, report, chosen.source)
-    plan = without_waiting(report.plan, _waiting(pipeline, chosen))
+    plan = without_waiting(report.plan, _waiting(pipeline, chosen, saved))
     plan = select_changes(plan, documents=chosen.documents, source=chosen.source)
     _require_documents(pipeline, plan, chosen.documents)
     _refuse_unwritable(pipeline, plan)
     return report, plan
 
 
-def _waiting(pipeline: Pipeline, selection: Selection) -> dict[str, str]:
+def _waiting(pipeline: Pipeline, selection: Selection, saved: Plan | None) -> dict[str, str]:
     """Return the texts that are not to be tried yet, each with the reason of its refusal."""
     known = pipeline.state.quarantined(pipeline.collection)
     retry = known if selection.retry else _keys(pipeline, selection.documents)
-    return waiting_texts(known, pipeline.clock(), retry)
+    left_out = refused_texts(known, but=saved) if saved else {}
+    return {**left_out, **waiting_texts(known, pipeline.clock(), retry)}
 
 
 def _keys(pipeline: Pipeline, documents: Sequence[str]) -> list[str]:
@@ -258,7 +265,7 @@ def reindex(
     """
     agreed, chosen = consent or Consent(), selection or Selection()
     started = time.monotonic()
-    report, plan = plan_repair(pipeline, chosen, progress=progress)
+    report, plan = plan_repair(pipeline, chosen, saved=agreed.saved, progress=progress)
     if agreed.saved is not None:
         problems = uncovered(agreed.saved, plan)
         if problems:
@@ -278,7 +285,7 @@ def reindex(
     run = pipeline.state.start_run("reindex", pipeline.collection, now, known)
     with recording_failure(pipeline.state, run, pipeline.clock, known):
         pipeline.state.save_plan(plan.digest, pipeline.collection, plan.to_json(), now)
-        waiting = _waiting(pipeline, chosen)
+        waiting = _waiting(pipeline, chosen, agreed.saved)
         _take_over(pipeline, report)
         applied = _apply(pipeline, plan, waiting, holder, checkpoint, progress)
         # What was distrusted has been written anew, and is to be compared like any other point.

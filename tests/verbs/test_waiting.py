@@ -12,7 +12,7 @@ from ragwatch.health.findings import Kind, Status
 from ragwatch.index.points import StoredPoint
 from ragwatch.index.sketch import sketch_vectors
 from ragwatch.known import known_status
-from ragwatch.reindex import ReindexReport, Selection
+from ragwatch.reindex import Consent, ReindexReport, Selection, plan_repair
 from ragwatch.vector_repair import repair_vectors
 from tests.fakes.memory_store import MemoryStore
 from tests.verbs.bench import Bench
@@ -67,6 +67,21 @@ def test_a_text_waits_on_when_its_document_is_renamed(bench: Bench) -> None:
     bench.encoder.poison = ()
     assert bench.reindex(Selection(documents=("z.md",))).verified
     assert_as_built_anew(bench)
+
+
+def test_a_plan_that_was_made_while_a_text_waited_still_holds_when_its_time_has_come(
+    bench: Bench, clock: Clock
+) -> None:
+    bench.documents["a.md"] = CURSED
+    bench.reindex()
+    bench.documents["b.md"] = document("Another document, edited.")
+    _, saved = plan_repair(bench.pipeline)
+    clock.forward(timedelta(days=1))
+    before = tries(bench)
+    report = bench.reindex(consent=Consent(saved=saved))
+    assert tries(bench) == before, "it says nothing of that text"
+    assert serves(bench, "Another document, edited")
+    assert (report.reconciled, report.set_aside) == (True, {"quarantined": 1})
 
 
 # --- points that others have spoilt -----------------------------------------------------------------------------
