@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragwatch.corpus.identity import Json
-from ragwatch.index.points import Key, StoredPoint, labels_of
+from ragwatch.index.points import Key, StoredPoint, revision_of
 from ragwatch.index.spec import Distance, Layout
 from ragwatch.ports import Where
 from tests.stores.contract import DIMENSION, MANIFEST, Stores, foreign, ids, numbered, point, vector
@@ -36,8 +36,8 @@ class ReadContract:
             chosen = random.sample(range(3000), 900)
             store.upsert([point(i, revision=f"r{random.randrange(400)}") for i in chosen[:600]])
             store.delete([numbered(i) for i in chosen[400:]], revision=f"r{random.randrange(400)}")
-            revisions = (labels_of(one.payload, Layout.PLAIN) for one in store.scroll(payload=False))
-            assert store.facet(Key.REVISION) == Counter(labels.revision for labels in revisions if labels)
+            revisions = (revision_of(one.payload, Layout.PLAIN) for one in store.scroll(payload=False))
+            assert store.facet(Key.REVISION) == Counter(one for one in revisions if one)
 
     def test_a_point_with_several_values_counts_for_each(self, stores: Stores) -> None:
         store = stores.filled([point(1)])
