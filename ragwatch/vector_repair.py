@@ -45,17 +45,20 @@ class VectorRepair:
     """None where nothing was wrong."""
     after: AuditReport | None
     """The audit that followed."""
+    unknown: int = 0
+    """Chunks that the audit which the repair went by could not check."""
 
     @property
     def verified(self) -> bool:
         if self.repair is None:
-            return True
+            return not self.unknown
         return self.repair.verified and self.after is not None and not self.after.wrong and not self.after.unknown
 
     def to_json(self) -> dict[str, Json]:
         return {
             "audited": self.audited,
             "wrong": self.wrong,
+            "unknown": self.unknown,
             "cohorts": [{"encoder": cohort.encoder, "written_at": cohort.written_at} for cohort in self.cohorts],
             "probed": self.probed,
             "documents": self.documents,
@@ -89,7 +92,7 @@ def repair_vectors(
         )
     suspects = _Suspects.read(summary)
     if not suspects.wrong:
-        return VectorRepair(suspects.audited, 0, (), 0, 0, None, None)
+        return VectorRepair(suspects.audited, 0, (), 0, 0, None, None, suspects.unknown)
     search = CohortSearch(pipeline, attestation.tolerance, progress)
     distrust = suspects.distrust or Distrust(cohorts=search.run(suspects.cohorts))
     documents = _documents(pipeline, distrust)
@@ -107,7 +110,8 @@ def repair_vectors(
         with changing(pipeline, holder) as alone:
             republish(alone)
     cohorts = tuple(sorted(distrust.cohorts))
-    return VectorRepair(suspects.audited, suspects.wrong, cohorts, search.probed, len(documents), repair, after)
+    wrong, probed = suspects.wrong, search.probed
+    return VectorRepair(suspects.audited, wrong, cohorts, probed, len(documents), repair, after, suspects.unknown)
 
 
 def _newest_audit(pipeline: Pipeline) -> Mapping[str, Json] | None:
@@ -128,6 +132,7 @@ class _Suspects:
 
     audited: int
     wrong: int
+    unknown: int
     complete: bool
     points: frozenset[str]
     cohorts: frozenset[Cohort]
@@ -136,10 +141,11 @@ class _Suspects:
     def read(cls, summary: Mapping[str, Json]) -> "_Suspects":
         found = summary.get("points")
         points = [point for point in found if isinstance(point, dict)] if isinstance(found, list) else []
-        audited, wrong = summary.get("audited"), summary.get("wrong")
+        audited, wrong, unknown = (summary.get(name) for name in ("audited", "wrong", "unknown"))
         return cls(
             audited=audited if isinstance(audited, int) else 0,
             wrong=wrong if isinstance(wrong, int) else 0,
+            unknown=unknown if isinstance(unknown, int) else 0,
             complete=summary.get("complete") is True,
             points=frozenset(str(point["id"]) for point in points),
             cohorts=frozenset(Cohort(str(point["encoder"]), str(point["written_at"])) for point in points),

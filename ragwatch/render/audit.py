@@ -148,6 +148,9 @@ def vector_repair_text(repair: VectorRepair) -> RenderableType:
     """Return the repair of vectors as a person reads it."""
     from ragwatch.render.text import reindex_text
 
+    if repair.repair is None and repair.unknown:
+        seen = f"0 of {repair.audited:,} audited vectors are wrong, and {repair.unknown:,} could not be checked"
+        return Text(f"Nothing is known to be done: {seen}.", style="bold yellow")
     if repair.repair is None:
         return Text(f"Nothing to do: 0 of {repair.audited:,} audited vectors are wrong.", style="green")
     if repair.repair.declined:

@@ -145,7 +145,7 @@ def _left_out(set_aside: Mapping[str, int]) -> Iterable[tuple[str, str]]:
         yield f"; {words}", "bold yellow"
 
 
-def nothing_text(set_aside: Mapping[str, int], others: int = 0) -> Text:
+def nothing_text(set_aside: Mapping[str, int], others: int = 0) -> RenderableType:
     """Return that there is nothing to do, and what the index lacks all the same; `others` is what was not chosen."""
     if others:
         beside = f"Nothing to do for what was chosen; beside it {others:,} documents or points differ: ragwatch plan"

@@ -116,6 +116,7 @@ SCREENS: dict[str, Callable[[], RenderableType]] = {
     ),
     "screen_clean": lambda: screen_text(ScreenReport("run", "docs", 400, (), 1.5)),
     "vectors_nothing": lambda: vector_repair_text(VectorRepair(300, 0, (), 0, 0, None, None)),
+    "vectors_unknown": lambda: vector_repair_text(VectorRepair(298, 0, (), 0, 0, None, None, 2)),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ragwatch.audit import AuditRequest, audit
+from ragwatch.corpus.identity import Json
 from ragwatch.errors import EncoderUnreachableError
 from ragwatch.health.findings import Kind, Status
 from ragwatch.index.points import StoredPoint
@@ -29,6 +30,11 @@ def clock() -> Clock:
 @pytest.fixture
 def bench(clock: Clock) -> Bench:
     return filled(Bench(MemoryStore()), clock)
+
+
+GONE: dict[str, Json] = {"_ragwatch": {"doc": "docs:gone.md", "rev": 7}}
+GONE_TOO: dict[str, Json] = {"_ragwatch": {"doc": "docs:gone.md", "rev": 8}}
+"""Malformed labels of a document that is in no source."""
 
 
 def assert_waiting(bench: Bench, report: ReindexReport, *names: str) -> None:
@@ -128,7 +134,7 @@ def test_a_malformed_point_of_nobody_is_removed_and_what_waits_is_not_left_undon
     bench.documents["a.md"] = CURSED
     bench.reindex()
     stray = next(bench.store.scroll(vectors=True))
-    gone = {**stray.payload, "document": "gone.md", "_ragwatch": {"doc": "docs:gone.md", "rev": 7}}
+    gone = {**stray.payload, "document": "gone.md", **GONE}
     bench.store.upsert([StoredPoint("00000000-0000-0000-0000-00000000000a", gone, stray.vector)])
     report = bench.reindex()
     assert report.applied.deleted == 1
@@ -138,13 +144,13 @@ def test_a_malformed_point_of_nobody_is_removed_and_what_waits_is_not_left_undon
 
 def test_a_malformed_point_that_is_malformed_in_another_way_by_now_is_still_there(bench: Bench) -> None:
     stray = next(bench.store.scroll(vectors=True))
-    gone = {**stray.payload, "document": "gone.md", "_ragwatch": {"doc": "docs:gone.md", "rev": 7}}
+    gone = {**stray.payload, "document": "gone.md", **GONE}
     point = StoredPoint("00000000-0000-0000-0000-00000000000a", gone, stray.vector)
     bench.store.upsert([point])
 
     def meddle(step: str) -> None:
         if step == "before prepare":
-            bench.store.upsert([replace(point, payload={**gone, "_ragwatch": {"doc": "docs:gone.md", "rev": 8}})])
+            bench.store.upsert([replace(point, payload={**gone, **GONE_TOO})])
 
     report = bench.reindex(checkpoint=meddle)
     assert not report.verified
@@ -187,6 +193,15 @@ def test_a_wrong_vector_that_cannot_be_encoded_anew_is_not_verified(wrong: Bench
     clock.forward(timedelta(minutes=1))
     wrong.scan()
     assert known_status(wrong.state, "docs", clock.now).status is Status.HEALTHY  # type: ignore[arg-type]
+
+
+def test_nothing_to_repair_is_not_said_where_vectors_could_not_be_checked(bench: Bench) -> None:
+    bench.encoder.poison = ("depots",)
+    done = repair_vectors(bench.pipeline, AuditRequest(), limits=bench.limits, holder="test")
+    assert (done.repair, done.wrong, done.unknown) == (None, 0, 1)
+    assert not done.verified
+    bench.encoder.poison = ()
+    assert repair_vectors(bench.pipeline, AuditRequest(), limits=bench.limits, holder="test").verified
 
 
 # --- a repair of a part ------------------------------------------------------------------------------------------
