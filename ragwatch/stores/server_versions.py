@@ -96,7 +96,8 @@ KNOWN = (
         (1, 19, 0),
         Level.NOTE,
         "evaluates conditional and filtered writes again when it replays its log, so that what they deleted can return",
-        "no write of ragwatch is evaluated by the server; what returns of other programs' points, a scan names",
+        "no write of ragwatch is evaluated by the server; what returns of other programs' points, a scan names "
+        "(mended in 1.19.0, judging by dates)",
         (9575, 9678),
     ),
     Known(
