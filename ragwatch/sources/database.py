@@ -62,7 +62,7 @@ class Database:
 
     def _cut(self) -> None:
         """Cut the connection to a database that hangs, or interrupt the query, where the driver lets us."""
-        driver = self._newest[-1] if self._newest else None
+        driver: Any = self._newest[-1] if self._newest else None
         with suppress(Exception):  # whatever a driver raises: it is a last resort
             if hasattr(driver, "interrupt"):
                 driver.interrupt()

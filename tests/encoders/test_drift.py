@@ -15,6 +15,7 @@ from ragwatch.auditing.attestation import attest
 from ragwatch.encoders import SentenceTransformerSettings
 from ragwatch.encoders.sentence_transformers import SentenceTransformerEncoder
 from ragwatch.errors import EncoderMismatchError
+from ragwatch.health.pinned_texts import PINNED_TEXTS
 from ragwatch.index.encoder_diff import Effect, diff_shapes
 from ragwatch.index.spec import EncoderIdentity
 from ragwatch.pipeline import Pipeline
@@ -90,7 +91,7 @@ def test_bfloat16_is_rounding_and_no_alarm(attested: Pipeline) -> None:
 
 def test_bfloat16_itself_is_calibrated_to_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     # The long ones take seconds each where the processor has no such numbers, and their noise is not the largest.
-    short = {name: text for name, text in attestation.PINNED_TEXTS.items() if len(text) < 500}
+    short = {name: text for name, text in PINNED_TEXTS.items() if len(text) < 500}
     monkeypatch.setattr(attestation, "PINNED_TEXTS", short)
     pipeline = replace(Bench(MemoryStore()).pipeline, encoder=variant(precision="bfloat16"))
     first = attest(pipeline)
