@@ -7,6 +7,7 @@
 # Version: langchain-core 1.7.2.
 # Source: measured here with the in-memory store and record manager of the package.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages langchain-core==1.7.2 numpy==2.4.6
 "$python" - <<'PYTHON'

@@ -10,6 +10,7 @@
 # Source: measured here; that metadata is embedded is in its documentation, which fact about a file is, in a comment of
 #   llama_index/core/readers/file/base.py.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages llama-index-core==0.14.25
 mkdir "$work/here" "$work/there"

@@ -9,6 +9,7 @@
 # Version: llama-index-core 0.14.25.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages llama-index-core==0.14.25
 mkdir "$work/docs"

@@ -9,6 +9,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here; upstream 9068 has the case of keywords.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 found() { ask POST /collections/n/points/scroll "{\"filter\": {$1}}" | pick "[point['id'] for point in r['points']]"; }
 except='"must": [{"key": "n", "match": {"except": [1]}}]'

@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here, on healthy nodes without writes.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant_cluster.sh"
 make_body() {
   python3 -c '

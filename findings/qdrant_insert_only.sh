@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 for row in "1.17.0 first" "1.16.3 second"; do
   read -r version left <<<"$row"

