@@ -6,6 +6,7 @@ with a collection that was built from nothing out of the same documents.
 
 import io
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -51,6 +52,7 @@ path = "docs"
 [state]
 url = "sqlite:///state.db"
 """
+FOUND = re.compile(r"\d+ findings?: ")
 SUBJECTS = ("refunds", "access", "limits", "parcels", "returns", "invoices", "holidays", "safety", "keys", "vans")
 
 
@@ -65,13 +67,13 @@ class Ran:
 
     @property
     def sentence(self) -> str:
-        """The line that a person reads first: the error, or the verdict."""
+        """What a person reads first: the error, or the verdict and what was found."""
         errors = [line for line in self.err.splitlines() if line.startswith("error:")]
-        verdicts = [
-            line for line in self.out.splitlines() if line[:1].isupper() and line.split()[0].strip(":,").isupper()
-        ]
-        lines = errors or verdicts or self.out.splitlines() or self.err.splitlines() or [""]
-        return " ".join(lines[0].split())
+        lines = [line for line in self.out.splitlines() if line.strip()]
+        verdicts = [line for line in lines if line[0].isupper() and line.split()[0].strip(":,").isupper()]
+        found = [line.partition(": ")[2] for line in lines if FOUND.match(line)]
+        said = [*(errors or verdicts or lines or self.err.splitlines() or [""])[:1], *found[:1]]
+        return "; ".join(" ".join(line.split()) for line in said)
 
 
 @dataclass
